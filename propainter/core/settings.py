@@ -1,0 +1,118 @@
+"""What a user can set, validated, one section per stage. Frozen: a run is decided before it starts.
+
+Every field is used by its stage, and enters that stage's cache key only where it changes numbers.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from propainter.core.errors import SettingsError
+
+Engine = Literal["auto", "classical"]
+Codec = Literal["h264", "h265", "ffv1", "prores", "png"]
+Storage = Literal["default", "fast", "exact"]
+
+
+def seconds_of(clock: str) -> float | None:
+    """Seconds of "h:m:s" or "m:s", s with a fraction or not; None where it is not such a time."""
+    match = re.fullmatch(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", clock)
+    return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SettingsError(message)
+
+
+def _choice(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
+    words = ", ".join(choice for choice in allowed if choice)
+    _require(value in allowed, f"{name} is {value!r}. Choose from {words}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractFrames:
+    """Decoding and the processing size.
+
+    start and end: frames of the source counted from 0, or a time as h:m:s, m:s or with a fraction; end not included.
+    """
+
+    height: int | None = None
+    width: int | None = None
+    resize_ratio: float = 1.0
+    start: int | str = 0
+    end: int | str | None = None
+    save_fps: float = 24.0
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width"):
+            value = getattr(self, name)
+            _require(value is None or value > 0, f"{name} is {value}. Give a size in pixels above 0.")
+        _require(
+            0 < self.resize_ratio <= 16, f"resize_ratio is {self.resize_ratio}. Give a factor above 0 and up to 16."
+        )
+        _require(
+            (self.height is None) == (self.width is None),
+            f"width is {self.width} and height is {self.height}. Give both, or neither.",
+        )
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            _require(
+                value is None or (isinstance(value, int) and value >= 0) or seconds_of(str(value)) is not None,
+                f"{name} is {value!r}. Give a frame counted from 0, or a time as h:m:s.",
+            )
+        _require(self.save_fps > 0, f"save_fps is {self.save_fps}. Give frames per second above 0.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Masks:
+    """How a picture becomes a hole. threshold None: any non-zero pixel of a lossless mask, over 127 of a lossy one."""
+
+    dilation: int = 4
+    threshold: int | None = None
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.dilation <= 256, f"mask_dilation is {self.dilation}. Give 0 to 256 pixels.")
+        _require(
+            self.threshold is None or 0 <= self.threshold <= 254,
+            f"mask_threshold is {self.threshold}. Give 0 to 254; pixels above it are the hole.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteFlow:
+    """Frames per segment of the two stages that carry something along time."""
+
+    subvideo_length: int = 80
+
+    def __post_init__(self) -> None:
+        _require(self.subvideo_length >= 2, f"subvideo_length is {self.subvideo_length}. Give at least 2 frames.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeVideo:
+    """The file that comes out. crf None: the codec's own good default."""
+
+    codec: Codec | None = None
+    crf: int | None = None
+    keep_size: bool = True
+
+    def __post_init__(self) -> None:
+        _choice("codec", self.codec, (None, *get_args(Codec)))
+        _require(self.crf is None or 0 <= self.crf <= 51, f"crf is {self.crf}. Give 0 (lossless) to 51.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that shapes the result."""
+
+    engine: Engine = "auto"
+    storage: Storage = "default"
+    masks: Masks = field(default_factory=Masks)
+    extract_frames: ExtractFrames = field(default_factory=ExtractFrames)
+    complete_flow: CompleteFlow = field(default_factory=CompleteFlow)
+    encode_video: EncodeVideo = field(default_factory=EncodeVideo)
+
+    def __post_init__(self) -> None:
+        _choice("engine", self.engine, get_args(Engine))
+        _choice("storage", self.storage, get_args(Storage))
