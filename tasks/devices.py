@@ -1,0 +1,122 @@
+"""Which devices a run may use, and the lease that gives one of them to one task at a time.
+
+A lease is an flock on one file per device, in one folder per user of the machine: runs that know nothing of
+each other share the devices through it, and the kernel frees a device whose holder has died.
+"""
+
+import fcntl
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from propainter.core.errors import DeviceError
+
+POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceLease:
+    """A device that is ours while the lease is held: "cpu", or "cuda:N"."""
+
+    device: str
+
+
+def resolve_devices(asked: str) -> tuple[str, ...]:
+    """The devices that the user's word stands for.
+
+    Args:
+        asked: "auto" (every CUDA device, or the CPU where there is none), "cpu", "cuda" (every CUDA device),
+            or names separated by commas: "cuda:0,cuda:2".
+
+    Raises:
+        DeviceError: a name that is none of these, or a CUDA device that is not there.
+    """
+    if asked == "auto":
+        return _cuda_devices() or ("cpu",)
+    names: list[str] = []
+    for name in asked.replace(" ", "").split(","):
+        if name == "cpu":
+            names.append(name)
+        elif name == "cuda" or (name.startswith("cuda:") and name[5:].isdecimal()):
+            names.extend(_require_cuda(name))
+        else:
+            raise DeviceError(f"There is no device {name!r}. Give auto, cpu, cuda, or a list like cuda:0,cuda:1.")
+    return tuple(dict.fromkeys(names))
+
+
+@contextmanager
+def lease(
+    devices: Sequence[str], *, directory: Path | None = None, timeout_s: float | None = None
+) -> Iterator[DeviceLease]:
+    """Hold the first free one of the devices; wait while all are taken.
+
+    Args:
+        directory: where the lock files lie; None: the user's own folder on this machine.
+        timeout_s: None: wait for ever.
+
+    Raises:
+        DeviceError: no device was named, none got free in time, or the folder cannot be trusted.
+    """
+    if not devices:
+        raise DeviceError("A lease was asked for among no devices. Name at least one, or auto.")
+    folder = _lock_folder() if directory is None else directory
+    folder.mkdir(parents=True, exist_ok=True)
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        for device in devices:
+            descriptor = _try_lock(folder / f"{device.replace(':', '-')}.lock")
+            if descriptor is not None:
+                try:
+                    yield DeviceLease(device=device)
+                finally:
+                    os.close(descriptor)
+                return
+        if deadline is not None and time.monotonic() >= deadline:
+            raise DeviceError(f"{', '.join(devices)} stayed taken for {timeout_s} s. Wait for the other run or end it.")
+        time.sleep(POLL_S)
+
+
+def _lock_folder() -> Path:
+    """Machine-wide, and safe against another user who made it first.
+
+    Raises:
+        DeviceError: somebody else's, or open to others.
+    """
+    root = Path(os.environ.get("PROPAINTER_DEVICE_LOCKS") or Path(tempfile.gettempdir()) / f"propainter-{os.getuid()}")
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = root.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise DeviceError(f"{root} is not a folder that only you can write to. Remove it, or set TMPDIR to your own.")
+    return root / "devices"
+
+
+def _try_lock(path: Path) -> int | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _cuda_devices() -> tuple[str, ...]:
+    import torch  # seconds to import: only when asked
+
+    return tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+
+
+def _require_cuda(name: str) -> tuple[str, ...]:
+    present = _cuda_devices()
+    if not present:
+        raise DeviceError(f"{name} was asked for, and PyTorch sees no CUDA device here. Mend the driver, or give cpu.")
+    if name == "cuda":
+        return present
+    if f"cuda:{int(name[5:])}" not in present:
+        raise DeviceError(f"{name} was asked for, and there are only {', '.join(present)}. Give one of them, or auto.")
+    return (f"cuda:{int(name[5:])}",)

@@ -1,0 +1,105 @@
+import subprocess
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from propainter.core.errors import DeviceError
+from tasks.devices import lease, resolve_devices
+
+_HOLDER = """
+import sys, time
+from pathlib import Path
+from tasks.devices import lease
+with lease(sys.argv[2:], directory=Path(sys.argv[1])) as held:
+    print(held.device, flush=True)
+    time.sleep(60)
+"""
+
+
+def _hold_elsewhere(folder: Path, *devices: str) -> "subprocess.Popen[str]":
+    holder = subprocess.Popen([sys.executable, "-c", _HOLDER, folder, *devices], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline().strip() == devices[0]
+    return holder
+
+
+def test_a_device_leased_by_another_process_is_passed_over_until_a_kill_frees_it(tmp_path: Path) -> None:
+    with _hold_elsewhere(tmp_path, "cuda:0") as holder:
+        with lease(["cuda:0", "cuda:1"], directory=tmp_path) as ours:
+            assert ours.device == "cuda:1"
+        with (
+            pytest.raises(DeviceError, match="cuda:0 stayed taken"),
+            lease(["cuda:0"], directory=tmp_path, timeout_s=0),
+        ):
+            pass
+        holder.kill()
+    with lease(["cuda:0"], directory=tmp_path, timeout_s=0) as ours:
+        assert ours.device == "cuda:0"
+
+
+def test_a_device_goes_to_one_holder_of_a_process_at_a_time(tmp_path: Path) -> None:
+    with (
+        lease(["cpu"], directory=tmp_path),
+        pytest.raises(DeviceError, match="cpu stayed taken"),
+        lease(["cpu"], directory=tmp_path, timeout_s=0),
+    ):
+        pass
+    with lease(["cpu"], directory=tmp_path, timeout_s=0) as again:
+        assert again.device == "cpu"
+
+
+def test_a_lease_ends_with_an_error_in_its_block(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), lease(["cpu"], directory=tmp_path):
+        raise ZeroDivisionError
+    with lease(["cpu"], directory=tmp_path, timeout_s=0):
+        pass
+
+
+def test_a_lock_folder_that_others_can_write_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(0o777)
+    monkeypatch.setenv("PROPAINTER_DEVICE_LOCKS", str(folder))
+    with pytest.raises(DeviceError, match="only you can write to"), lease(["cpu"]):
+        pass
+
+
+def test_a_lock_folder_that_is_a_link_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.setenv("PROPAINTER_DEVICE_LOCKS", str(tmp_path / "link"))
+    with pytest.raises(DeviceError, match="only you can write to"), lease(["cpu"]):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("asked", "present", "devices"),
+    [
+        ("auto", 0, ("cpu",)),
+        ("auto", 2, ("cuda:0", "cuda:1")),
+        ("cpu", 2, ("cpu",)),
+        ("cuda", 2, ("cuda:0", "cuda:1")),
+        ("cuda:1", 2, ("cuda:1",)),
+        ("cuda:1, cuda:0,cuda:1", 2, ("cuda:1", "cuda:0")),
+    ],
+)
+def test_devices_are_resolved(asked: str, present: int, devices: tuple[str, ...]) -> None:
+    with patch("torch.cuda.device_count", return_value=present):
+        assert resolve_devices(asked) == devices
+
+
+@pytest.mark.parametrize(
+    ("asked", "present", "message"),
+    [
+        ("cuda", 0, "no CUDA device"),
+        ("cuda:0", 0, "no CUDA device"),
+        ("cuda:2", 2, "only cuda:0, cuda:1"),
+        ("gpu", 2, "no device 'gpu'"),
+        ("cuda:x", 2, "no device 'cuda:x'"),
+        ("", 2, "no device ''"),
+    ],
+)
+def test_a_device_that_is_not_there_is_an_error_and_never_the_cpu(asked: str, present: int, message: str) -> None:
+    with patch("torch.cuda.device_count", return_value=present), pytest.raises(DeviceError, match=message):
+        resolve_devices(asked)
