@@ -49,9 +49,17 @@ class DiskFullError(StoreError):
     """No space is left where a result was to be written."""
 
 
+class WeightsError(ProPainterError):
+    """A checkpoint that is missing, damaged, or not the one it should be."""
+
+
 class DeviceError(ProPainterError):
     """A device that is not there, or stays taken."""
 
 
 class ServerError(ProPainterError):
     """The workflow server cannot be started or reached."""
+
+
+class RunError(ProPainterError):
+    """A run that keeps dying, and is not started once more by itself."""

@@ -1,0 +1,44 @@
+"""Between source size and processing size, by Pillow's rules, which the learned engine was built on."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def resize_frames(frames: NDArray[np.uint8], height_px: int, width_px: int) -> NDArray[np.uint8]:
+    """Pillow's bicubic: a = -0.5, antialiased, 8 bits between its two passes.
+
+    Args:
+        frames: (n, H, W, 3).
+
+    Returns:
+        (n, height_px, width_px, 3); frames itself where the size is right already.
+    """
+    if frames.shape[1:3] == (height_px, width_px):
+        return frames
+    resized = np.empty((len(frames), height_px, width_px, 3), np.uint8)
+    for target, frame in zip(resized, frames, strict=True):
+        picture = Image.fromarray(frame).resize((width_px, height_px), Image.Resampling.BICUBIC)
+        target[...] = np.asarray(picture)
+    return resized
+
+
+def resize_holes(holes: NDArray[np.bool_], height_px: int, width_px: int) -> NDArray[np.bool_]:
+    """Pillow's nearest: pixel i comes from floor((i + 0.5) x in / out).
+
+    Args:
+        holes: (n, H, W), True inside.
+
+    Returns:
+        (n, height_px, width_px); holes itself where the size is right already.
+    """
+    if holes.shape[1:] == (height_px, width_px):
+        return holes
+    rows = _nearest(holes.shape[1], height_px)
+    columns = _nearest(holes.shape[2], width_px)
+    return holes[:, rows[:, None], columns]
+
+
+def _nearest(size: int, new_size: int) -> NDArray[np.int64]:
+    """In integers: (2 i + 1) in / (2 out) has no rounding to differ in."""
+    return (2 * np.arange(new_size) + 1) * size // (2 * new_size)
