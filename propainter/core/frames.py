@@ -53,9 +53,7 @@ class FrameRange:
         if size < 1 or context < 0:
             raise ShapeError(f"tiles of {size} frames with {context} of context are not possible.")
         cores = (FrameRange(start, min(start + size, self.stop)) for start in range(self.start, self.stop, size))
-        return tuple(
-            Tile(index=index, core=core, window=core.grow(context, self)) for index, core in enumerate(cores)
-        )
+        return tuple(Tile(index=index, core=core, window=core.grow(context, self)) for index, core in enumerate(cores))
 
 
 @dataclass(frozen=True, slots=True)

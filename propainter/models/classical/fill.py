@@ -1,0 +1,26 @@
+"""What no frame shows: made up from the frame itself, smooth and therefore steady in time."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from propainter.models.classical.membrane import spread
+from propainter.ops.propagation import KNOWN
+
+_GREY = 128
+
+
+def fill_in_frame(propagated: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Spread the surroundings into all that is not KNOWN; shapes as in stages.refine_frames.
+
+    A frame of which nothing is known is a copy of the nearest one that has something; grey where there is none.
+    """
+    out = propagated[..., :3].copy()
+    unknown = propagated[..., 3] != KNOWN
+    blank = unknown.all(axis=(1, 2))
+    for t in np.flatnonzero(unknown.any(axis=(1, 2)) & ~blank):
+        filled = spread(out[t].astype(np.float32), unknown[t])
+        out[t][unknown[t]] = np.rint(filled[unknown[t]]).astype(np.uint8)
+    shown = np.flatnonzero(~blank)
+    for t in np.flatnonzero(blank):
+        out[t] = out[shown[np.abs(shown - t).argmin()]] if len(shown) else _GREY
+    return out

@@ -1,0 +1,215 @@
+"""Pixels of the hole followed along completed flow to the nearest frame that shows them, and their colour taken there.
+
+Unlike image propagation frame to frame, a colour is sampled once, so it stays sharp however far it comes.
+Points are N, arrays of x and y in pixels; frames T, rows H, columns W.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from propainter.models.classical.completion import estimate_background
+from propainter.models.classical.membrane import hole_box, near, spread
+from propainter.ops.consistency import RELATIVE_TOLERANCE, TOLERANCE_PX2
+from propainter.ops.propagation import HOLE, KNOWN
+
+_RIM_PX = 3
+_EXPOSURE_SAMPLES = 3000
+_DARK = 4.0
+"""Grey levels added before brightness is compared, so that noise in the dark does not count as a change."""
+
+_MAX_EXPOSURE_STEP = 48.0
+"""Grey levels. A larger difference at the rim is another object, not another exposure."""
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.intp]
+Bools = NDArray[np.bool_]
+Points = tuple[Ints, ...]
+"""Rows, then columns."""
+
+_NOWHERE: Points = (np.empty(0, np.intp), np.empty(0, np.intp))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Origins:
+    """Where each pixel (H, W) of one frame is first seen: the frame (-1: nowhere) and the place in it."""
+
+    frame: Ints
+    x: Floats
+    y: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What one direction found for the points of one frame: colours (N, 3), and how many frames away (0: nothing)."""
+
+    colours: Floats
+    distances: Floats
+
+
+def fill_along_trajectories(frames: NDArray[np.uint8], hole: Bools, flow: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Shapes, units and result as in stages.propagate_pixels; the codes are KNOWN and HOLE alone."""
+    count = len(frames)
+    out = np.concatenate([frames, np.where(hole, HOLE, KNOWN).astype(np.uint8)[..., None]], axis=-1)
+    paths, unsure = _background(flow, hole)
+    exposure = _exposure(frames, unsure, paths)
+    points: list[Points] = [
+        np.nonzero(unsure[t] | near(hole[t], _RIM_PX)) if hole[t].any() else _NOWHERE for t in range(count)
+    ]
+    found: list[list[_Found]] = [[] for _ in range(count)]
+    for step, direction in ((1, 0), (-1, 1)):
+        origins = None
+        for t in range(count - 2, -1, -1) if step == 1 else range(1, count):
+            pair = min(t, t + step)
+            origins = _follow(
+                unsure[t + step],
+                points[t],
+                t + step,
+                paths[pair, direction],
+                paths[pair, 1 - direction],
+                origins,
+            )
+            found[t].append(_collect(frames, exposure, t, points[t], origins))
+    for t in range(count):
+        if hole[t].any() and found[t]:
+            _paint(out[t], hole[t], points[t], found[t])
+    return out
+
+
+def _background(flow: NDArray[np.float32], hole: Bools) -> tuple[NDArray[np.float32], Bools]:
+    """Flow to follow, and the pixels that must not serve as a source: the hole, and around it what moves otherwise
+    than the background, be it the object's own motion leaking out or something that passes."""
+    paths, unsure = flow.copy(), hole.copy()
+    for pair in range(len(flow)):
+        for direction in (0, 1):
+            t = pair + direction
+            if hole[t].any():
+                background = estimate_background(flow[pair, direction], hole[t])
+                here = paths[pair, direction][:, *background.box]
+                error_px2 = np.square(here - background.flow).sum(axis=0)
+                size_px2 = np.square(background.flow).sum(axis=0)
+                unsure[t][background.box] |= error_px2 > RELATIVE_TOLERANCE * size_px2 + TOLERANCE_PX2
+                here[:] = background.flow
+    return paths, unsure
+
+
+def _exposure(frames: NDArray[np.uint8], unsure: Bools, paths: NDArray[np.float32]) -> Floats:
+    """Logarithm of each frame's brightness (T, 3) against the first's: the median step along the background's flow."""
+    count, height, width = unsure.shape
+    stride = max(1, int((height * width / _EXPOSURE_SAMPLES) ** 0.5))
+    y, x = (a.ravel() for a in np.mgrid[:height:stride, :width:stride])
+    steps = np.zeros((count, 3), np.float32)
+    for pair in range(count - 1):
+        to_x = np.rint(x + paths[pair, 0, 0, y, x]).astype(np.intp)
+        to_y = np.rint(y + paths[pair, 0, 1, y, x]).astype(np.intp)
+        both = (to_x >= 0) & (to_x < width) & (to_y >= 0) & (to_y < height) & ~unsure[pair, y, x]
+        both[both] = ~unsure[pair + 1, to_y[both], to_x[both]]
+        if both.any():
+            here = frames[pair, y[both], x[both]].astype(np.float32)
+            there = frames[pair + 1, to_y[both], to_x[both]].astype(np.float32)
+            steps[pair + 1] = np.median(np.log((there + _DARK) / (here + _DARK)), axis=0)
+    return np.cumsum(steps, axis=0)
+
+
+def _follow(
+    unsure: Bools, points: Points, neighbour: int,
+    flow_2HW: NDArray[np.float32], check_2HW: NDArray[np.float32], origins: _Origins | None,
+) -> _Origins:  # fmt: skip
+    """One step of every trajectory, to a neighbour whose own origins are known already; unsure is the neighbour's.
+
+    A point that lands on a sure pixel ends there. One that lands in the neighbour's unsure pixels takes the origin of
+    the nearest of them, shifted by the fraction of a pixel between the two.
+    """
+    height, width = unsure.shape
+    y, x = points
+    step_N2 = flow_2HW[:, y, x].T
+    to_x, to_y = x + step_N2[:, 0], y + step_N2[:, 1]
+    inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
+    near_x = np.clip(np.rint(to_x), 0, width - 1).astype(np.intp)
+    near_y = np.clip(np.rint(to_y), 0, height - 1).astype(np.intp)
+    back_N2 = check_2HW[:, near_y, near_x].T
+    size_px2 = np.square(step_N2).sum(axis=1) + np.square(back_N2).sum(axis=1)
+    agrees = np.square(step_N2 + back_N2).sum(axis=1) < RELATIVE_TOLERANCE * size_px2 + TOLERANCE_PX2
+    lost = ~(inside & agrees)
+    origin_frame = np.full(len(x), neighbour)
+    origin_x, origin_y = to_x.astype(np.float32), to_y.astype(np.float32)
+    onward = unsure[near_y, near_x]
+    if origins is None:
+        lost |= onward
+    else:
+        at = near_y[onward], near_x[onward]
+        origin_frame[onward] = origins.frame[at]
+        origin_x[onward] = origins.x[at] + (to_x[onward] - near_x[onward])
+        origin_y[onward] = origins.y[at] + (to_y[onward] - near_y[onward])
+    lost |= (origin_x < 0) | (origin_x > width - 1) | (origin_y < 0) | (origin_y > height - 1)
+    origin_frame[lost] = -1
+    here = _Origins(
+        frame=np.full((height, width), -1),
+        x=np.zeros((height, width), np.float32),
+        y=np.zeros((height, width), np.float32),
+    )
+    here.frame[y, x], here.x[y, x], here.y[y, x] = origin_frame, origin_x, origin_y
+    return here
+
+
+def _collect(frames: NDArray[np.uint8], exposure: Floats, t: int, points: Points, origins: _Origins) -> _Found:
+    """The colours at the origins of frame t's points, as bright as they would be in frame t."""
+    frame_N, x_N, y_N = origins.frame[points], origins.x[points], origins.y[points]
+    seen = frame_N >= 0
+    colours = np.zeros((len(frame_N), 3), np.float32)
+    gain = np.exp(exposure[t] - exposure[frame_N[seen]])
+    colours[seen] = (sample_cubic(frames, frame_N[seen], x_N[seen], y_N[seen]) + _DARK) * gain - _DARK
+    return _Found(colours=colours, distances=np.where(seen, np.abs(frame_N - t), 0).astype(np.float32))
+
+
+def _paint(out: NDArray[np.uint8], hole: Bools, points: Points, found: list[_Found]) -> None:
+    """Blend both directions by distance in time, add what the rim says of exposure, write the hole of one frame.
+
+    The points reach beyond the hole: there the colour found and the one to be seen differ by exposure alone.
+    """
+    weights = [np.divide(1, f.distances, out=np.zeros_like(f.distances), where=f.distances > 0) for f in found]
+    total = np.sum(weights, axis=0)
+    seen = total > 0
+    y, x = points[0][seen], points[1][seen]
+    colour_N3 = np.sum([f.colours * w[:, None] for f, w in zip(found, weights, strict=True)], axis=0)[seen]
+    colour_N3 /= total[seen][:, None]
+    step_N3 = out[y, x, :3] - colour_N3
+    on_rim = near(hole, _RIM_PX)[y, x] & ~hole[y, x] & (np.abs(step_N3).max(axis=1) < _MAX_EXPOSURE_STEP)
+    if on_rim.any():
+        exposure = np.zeros((*hole.shape, 3), np.float32)
+        exposure[y[on_rim], x[on_rim]] = step_N3[on_rim]
+        unknown = np.ones(hole.shape, np.bool_)
+        unknown[y[on_rim], x[on_rim]] = False
+        box = hole_box(hole, margin_px=_RIM_PX)
+        exposure[box] = spread(exposure[box], unknown[box])
+        colour_N3 += exposure[y, x]
+    inside = hole[y, x]
+    at = y[inside], x[inside]
+    out[*at, :3] = np.clip(np.rint(colour_N3[inside]), 0, 255).astype(np.uint8)
+    out[*at, 3] = KNOWN
+
+
+def sample_cubic(frames: NDArray[np.uint8], frame_N: Ints, x_N: Floats, y_N: Floats) -> Floats:
+    """Colours (N, 3) of frames (T, H, W, 3) at places inside the picture, by Catmull-Rom interpolation."""
+    _, height, width = frames.shape[:3]
+    pixels = frames.reshape(-1, 3)
+    left, top = np.floor(x_N).astype(np.intp), np.floor(y_N).astype(np.intp)
+    columns = [np.clip(left + i, 0, width - 1) for i in (-1, 0, 1, 2)]
+    weights_x = _catmull_rom(x_N - left)
+    out = np.zeros((len(x_N), 3), np.float32)
+    for i, weight_y in zip((-1, 0, 1, 2), _catmull_rom(y_N - top), strict=True):
+        row = (frame_N * height + np.clip(top + i, 0, height - 1)) * width
+        for column, weight_x in zip(columns, weights_x, strict=True):
+            out += pixels[row + column] * (weight_x * weight_y)[:, None].astype(np.float32)
+    return out
+
+
+def _catmull_rom(t: NDArray[np.floating]) -> tuple[NDArray[np.floating], ...]:
+    square, cube = t * t, t * t * t
+    return (
+        -0.5 * cube + square - 0.5 * t,
+        1.5 * cube - 2.5 * square + 1,
+        -1.5 * cube + 2 * square + 0.5 * t,
+        0.5 * cube - 0.5 * square,
+    )

@@ -1,0 +1,43 @@
+"""Stage propagate_pixels: what another frame shows goes into the hole; nothing is invented."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from propainter.models.classical.trajectories import fill_along_trajectories
+from propainter.ops.propagation import normalise_frames, pack_propagated, propagate_image
+
+
+def propagate_pixels(
+    frames: NDArray[np.uint8],
+    hole: NDArray[np.bool_],
+    flow: NDArray[np.float32],
+    engine: Literal["classical", "propainter"] = "classical",
+    device: str = "cpu",
+) -> NDArray[np.uint8]:
+    """Carry known pixels along completed flow into the hole.
+
+    Args:
+        frames: RGB, (T, H, W, 3).
+        hole: (T, H, W), True inside.
+        flow: completed, (T-1, 2, 2, H, W), forward then backward, (dx, dy) in pixels.
+        engine: propainter moves whole pixels frame to frame, as the generator was trained on; classical follows each
+            pixel to the nearest frame that shows it, which is sharper.
+        device: where propainter's arithmetic runs; classical always runs on the CPU.
+
+    Returns:
+        (T, H, W, 4), RGB and code: 0 known, 1 still hole, 2 known but exactly mid-grey, its source being outside the
+        frame (engine propainter alone). ops.propagation.unpack_propagated reads it.
+    """
+    if engine == "classical":
+        return fill_along_trajectories(frames, hole, flow)
+    flow_T22HW = torch.from_numpy(flow).to(device)
+    propagated_TCHW, left_T1HW = propagate_image(
+        normalise_frames(frames).to(device),
+        torch.from_numpy(hole)[:, None].to(device),
+        flow_T22HW[:, 0],
+        flow_T22HW[:, 1],
+    )
+    return pack_propagated(propagated_TCHW, left_T1HW)
