@@ -1,0 +1,354 @@
+"""Upkeep of a cache: what is in it, whether it is still whole, what may go, and whether there is room for more.
+
+Listing reads manifests only, so an entry without one counts as incomplete whatever it holds. Nothing here is needed
+for a run to be right; all of it may be done while runs are going on.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from cache.entry import Listed, occupied, read_key, read_manifest, read_spec
+from cache.layout import (
+    HEADER,
+    MANIFEST,
+    PINNED,
+    RECIPE,
+    ArraySpec,
+    lease_file,
+    segment_name,
+    version_folder,
+)
+from cache.publish import disk_errors, locked, repair_lock, set_aside
+from cache.shards import content_fault, structure_fault
+from cache.store import Store
+from propainter.core.errors import DiskFullError, StoreError
+
+_STRAY_S = 24 * 3600
+"""After this, a temporary file has no writer any more."""
+
+_EVIDENCE_S = 7 * 24 * 3600
+"""For so long, what was found broken may still be looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One stage's result for one key. segments and size_bytes are None where it is incomplete."""
+
+    stage: str
+    digest: str
+    path: Path
+    segments: int | None
+    size_bytes: int | None
+    pinned: bool
+    last_used_s: float
+    """Seconds since the epoch."""
+
+    @property
+    def complete(self) -> bool:
+        return self.size_bytes is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTotal:
+    """All entries of one stage; size_bytes counts the complete ones, and a shared segment once for each."""
+
+    stage: str
+    entries: int
+    incomplete: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A file or folder that was found bad, and moved to .quarantine."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was looked at, and what of it was bad."""
+
+    entries: int
+    segments: int
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What gc removed and kept. in_use: entries that were due but pinned or leased."""
+
+    removed: tuple[Entry, ...]
+    in_use: tuple[Entry, ...]
+    freed_bytes: int
+    kept_bytes: int
+
+
+def list_entries(root: Path) -> tuple[Entry, ...]:
+    """Every entry, the one used last first."""
+    return tuple(sorted(_entries(root), key=lambda entry: -entry.last_used_s))
+
+
+def stat(root: Path) -> tuple[StageTotal, ...]:
+    """One line per stage, by name."""
+    entries = list(_entries(root))
+    return tuple(
+        StageTotal(
+            stage=stage,
+            entries=sum(entry.stage == stage for entry in entries),
+            incomplete=sum(entry.stage == stage and not entry.complete for entry in entries),
+            size_bytes=sum(entry.size_bytes or 0 for entry in entries if entry.stage == stage),
+        )
+        for stage in sorted({entry.stage for entry in entries})
+    )
+
+
+def verify(root: Path, *, quick: bool) -> Verification:
+    """Look at every committed segment; move what is bad to .quarantine, so that the next run computes it anew.
+
+    Args:
+        quick: the end of each file only (a shard's index), not every checksum in it.
+    """
+    store = Store(root)
+    faults: list[Fault] = []
+    entries = segments = 0
+    for folder in list(_folders(root)):
+        with suppress(FileNotFoundError):  # gc may take it away meanwhile
+            entries += 1
+            key = read_key(folder)
+            header = read_spec(folder, key) if key else None
+            if key is None or header is None:
+                faults += _set_aside_if_unbelievable(root, folder)
+                continue
+            listed = {item.segment: item for item in read_manifest(folder) or ()}
+            for index in range(len(key.segments)):
+                path = folder / segment_name(header[0], index)
+                frames = 1 if header[0] is None else len(header[0].segment(index))
+                try:
+                    inode, fault = _segment_fault(path, header[0], frames, listed.get(index), quick=quick)
+                except FileNotFoundError:
+                    if index in listed:
+                        faults.append(Fault(path=path, reason="its manifest lists it, and it is not there"))
+                        with repair_lock(root):
+                            set_aside(root, folder / MANIFEST)
+                    continue
+                segments += 1
+                if fault:
+                    store.quarantine(key, header[0], index, inode)
+                    faults.append(Fault(path=path, reason=fault))
+    return Verification(entries=entries, segments=segments, faults=tuple(faults))
+
+
+def gc(root: Path, *, max_bytes: int | None = None, max_age_s: float | None = None) -> Collected:
+    """Remove whole entries, those used longest ago first, until the rest is within these limits.
+
+    Pinned entries and those that a run holds a lease on stay. Strays of killed processes are swept as well.
+
+    Args:
+        max_bytes: what may stay; a segment that several entries share counts once. None: any size.
+        max_age_s: since an entry was last used. None: any age.
+    """
+    removed, in_use = [], []
+    with disk_errors(Store(root).root):
+        _sweep(root)
+        entries = sorted(_entries(root), key=lambda entry: entry.last_used_s)
+        sizes = {entry.path: _sizes(entry.path) for entry in entries}
+        holders = Counter(inode for files in sizes.values() for inode in files)
+        before_bytes = kept_bytes = _unique_bytes(sizes.values())
+        for entry in entries:
+            old = max_age_s is not None and time.time() - entry.last_used_s > max_age_s
+            if not old and (max_bytes is None or kept_bytes <= max_bytes):
+                continue
+            if entry.pinned or not _trash(root, entry):
+                in_use.append(entry)
+                continue
+            removed.append(entry)
+            holders.subtract(sizes[entry.path].keys())
+            kept_bytes -= sum(size for inode, size in sizes[entry.path].items() if holders[inode] == 0)
+        for path in (root / ".trash").iterdir():
+            shutil.rmtree(path, ignore_errors=True)
+        _sweep_pool(root)
+    return Collected(
+        removed=tuple(removed), in_use=tuple(in_use), freed_bytes=before_bytes - kept_bytes, kept_bytes=kept_bytes
+    )
+
+
+def pin(root: Path, digest: str) -> Entry:
+    """Keep an entry until it is unpinned.
+
+    Args:
+        digest: the entry's, or as much of its beginning as names one entry only.
+
+    Raises:
+        StoreError: no entry, or several, are called that.
+    """
+    entry = _the_entry(root, digest)
+    with disk_errors(root):
+        (entry.path / PINNED).touch()
+    return entry
+
+
+def unpin(root: Path, digest: str) -> Entry:
+    """Let gc have an entry again. Arguments and errors as `pin`."""
+    entry = _the_entry(root, digest)
+    with disk_errors(root):
+        (entry.path / PINNED).unlink(missing_ok=True)
+    return entry
+
+
+def room(root: Path) -> int:
+    """Bytes free on the disk that holds root, which need not exist yet."""
+    existing = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
+    return shutil.disk_usage(existing).free
+
+
+def used_bytes(root: Path) -> int:
+    """What the segments in the cache take, a shared one counted once."""
+    return _unique_bytes(_sizes(folder) for folder in _folders(root))
+
+
+def require_room(root: Path, needed_bytes: int, cap_bytes: int | None) -> None:
+    """Refuse, before it starts, a run that will not fit.
+
+    Args:
+        needed_bytes: what the run will add.
+        cap_bytes: what the whole cache may take; None: what the disk has.
+
+    Raises:
+        StoreError: over the cap.
+        DiskFullError: over what is free on the disk.
+    """
+    held_bytes = used_bytes(root)
+    if cap_bytes is not None and held_bytes + needed_bytes > cap_bytes:
+        raise StoreError(
+            f"this run adds {_gb(needed_bytes)} to the {_gb(held_bytes)} in {root}, over the cache size of "
+            f"{_gb(cap_bytes)}. Free some with propainter cache gc, or raise --cache-size."
+        )
+    if needed_bytes > room(root):
+        raise DiskFullError(
+            f"this run needs {_gb(needed_bytes)} of cache, and {root} has {_gb(room(root))} free. "
+            "Free some, or give another place with --cache DIR."
+        )
+
+
+def _gb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.3g} GB"
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    return (path for path in version_folder(root).glob("[!.]*/*/*") if path.is_dir())
+
+
+def _entries(root: Path) -> Iterator[Entry]:
+    for folder in _folders(root):
+        stage, digest = folder.parent.parent.name, folder.name
+        listed = read_manifest(folder)
+        used = lease_file(root, stage, digest)
+        with suppress(FileNotFoundError):
+            yield Entry(
+                stage=stage,
+                digest=digest,
+                path=folder,
+                segments=None if listed is None else len(listed),
+                size_bytes=None if listed is None else sum(item.size_bytes for item in listed),
+                pinned=(folder / PINNED).exists(),
+                last_used_s=(used if used.exists() else folder).stat().st_mtime,
+            )
+
+
+def _the_entry(root: Path, digest: str) -> Entry:
+    found = [entry for entry in _entries(root) if digest and entry.digest.startswith(digest)]
+    if len(found) != 1:
+        raise StoreError(
+            f"{len(found)} entries in {root} begin with {digest!r}. Give one as propainter cache ls has it."
+        )
+    return found[0]
+
+
+def _sizes(folder: Path) -> dict[int, int]:
+    """Inode and bytes of every segment's file in an entry."""
+    sizes = {}
+    with suppress(FileNotFoundError):
+        for path in folder.glob("[bc].*"):
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                sizes[status.st_ino] = status.st_size
+    return sizes
+
+
+def _unique_bytes(entries: Iterable[dict[int, int]]) -> int:
+    return sum({inode: size for files in entries for inode, size in files.items()}.values())
+
+
+def _segment_fault(
+    path: Path, spec: ArraySpec | None, frames: int, listed: Listed | None, *, quick: bool
+) -> tuple[int, str | None]:
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        fault = structure_fault(file.fileno(), status.st_size, spec, frames)
+    if fault is None and not quick:
+        fault = content_fault(path, spec, frames)
+    if fault is None and listed and listed.size_bytes != status.st_size:
+        fault = "its size is not what the manifest lists"
+    if fault is None and listed and not quick and Listed.of(listed.segment, path.read_bytes()) != listed:
+        fault = "its checksum is not what the manifest lists"
+    return status.st_ino, fault
+
+
+def _set_aside_if_unbelievable(root: Path, folder: Path) -> list[Fault]:
+    with repair_lock(root):
+        # Read again: an entry that is being made has no segments yet, and one may have been put right meanwhile.
+        if occupied(folder):
+            key = read_key(folder)
+            if (key is None or read_spec(folder, key) is None) and set_aside(root, folder):
+                return [Fault(path=folder, reason=f"its {HEADER} or {RECIPE} is missing or not its own")]
+    return []
+
+
+def _trash(root: Path, entry: Entry) -> bool:
+    lock = lease_file(root, entry.stage, entry.digest)
+    descriptor = locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if descriptor is None:
+        return False
+    try:
+        with suppress(FileNotFoundError):  # another gc was first
+            entry.path.rename(root / ".trash" / f"{entry.digest}-{uuid4().hex[:8]}")
+            lock.unlink()
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _sweep_pool(root: Path) -> None:
+    """Remove the pool's names for segments that are in no entry.
+
+    By the entries and not by the number of links: what lies in .quarantine or .tmp has links too. The pool is listed
+    first, because a segment is in its entry before it is in the pool. One that is adopted meanwhile loses its name
+    here, and nothing else.
+    """
+    pooled = {}
+    for path in version_folder(root).glob(".segments/*/*/*"):
+        with suppress(FileNotFoundError):
+            pooled[path] = path.stat().st_ino
+    held = {inode for folder in _folders(root) for inode in _sizes(folder)}
+    for path, inode in pooled.items():
+        if inode not in held:
+            path.unlink(missing_ok=True)
+
+
+def _sweep(root: Path) -> None:
+    now_s = time.time()
+    for folder, keep_s in ((root / ".tmp", _STRAY_S), (root / ".quarantine", _EVIDENCE_S)):
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                if now_s - path.stat().st_ctime > keep_s:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
