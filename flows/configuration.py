@@ -1,0 +1,108 @@
+"""Settings from their three layers: preset < configuration file < command line (or a deployment's parameters).
+
+Also where the cache lies, which is configured alike.
+"""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from platformdirs import user_cache_dir
+from pydantic import TypeAdapter, ValidationError
+
+from propainter.core.errors import SettingsError
+from propainter.core.settings import Settings
+
+_SETTINGS = TypeAdapter(Settings)
+
+
+def load_settings(
+    overrides: Mapping[str, Any], *, preset: str | None = None, config: Path | None = None
+) -> Settings:  # fmt: skip
+    """Layer and validate.
+
+    Args:
+        overrides: nested as `Settings` is; wins over the file, which wins over the preset.
+
+    Raises:
+        SettingsError: an unknown preset or key (the nearest name is offered), or a value of the wrong kind.
+    """
+    merged: dict[str, Any] = {}
+    if preset is not None:
+        merged = _merge(merged, _read_yaml(preset_path(preset)))
+    if config is not None:
+        merged = _merge(merged, _read_yaml(config))
+    merged = _merge(merged, overrides)
+    _reject_unknown_keys(merged, Settings, "")
+    try:
+        return _SETTINGS.validate_python(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+        raise SettingsError(f"{name} is {first['input']!r}: {first['msg'].lower()}.") from error
+
+
+def preset_names() -> list[str]:
+    return sorted(path.name.removesuffix(".yaml") for path in (files("configs") / "presets").iterdir())
+
+
+def preset_path(name: str) -> Path:
+    """The preset's file.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    if name not in preset_names():
+        raise SettingsError(f"There is no preset {name!r}.{_nearest(name, preset_names())}")
+    return Path(str(files("configs") / "presets" / f"{name}.yaml"))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read ({error}). Give a YAML file of settings.") from error
+    except yaml.YAMLError as error:
+        line = str(error).replace("\n", " ")
+        raise SettingsError(f"{path} is not YAML: {line}.") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} holds a {type(content).__name__}, not settings. Give `name: value` lines.")
+    return content
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _reject_unknown_keys(values: Mapping[str, Any], section: type, path: str) -> None:
+    known = {field.name: field.type for field in dataclasses.fields(section)}
+    for key, value in values.items():
+        if key not in known:
+            raise SettingsError(f"There is no setting {path}{key}.{_nearest(str(key), known)}")
+        field_type = known[key]
+        if isinstance(field_type, type) and dataclasses.is_dataclass(field_type):
+            if not isinstance(value, Mapping):
+                raise SettingsError(f"{path}{key} is {value!r}. It is a section: give its settings below it.")
+            _reject_unknown_keys(value, field_type, f"{path}{key}.")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]}?" if close else f" Choose from {', '.join(known)}."
+
+
+def cache_folder(asked: str | Path | None) -> Path:
+    """Where results are kept: as asked, else PROPAINTER_CACHE, else the platform's folder for caches."""
+    return Path(asked or os.environ.get("PROPAINTER_CACHE") or user_cache_dir("propainter")).absolute()

@@ -1,0 +1,241 @@
+"""Remove what a mask marks from a video: plan, run what the cache lacks, join, report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from prefect import Task, flow
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import opaque
+
+from cache.maintenance import require_room
+from flows.configuration import cache_folder, load_settings
+from flows.manifest import StageStats
+from flows.progress import progress
+from flows.record import Outcome, Tally, leave_record, was_written_by_us
+from flows.schedule import Future, run_in_order
+from propainter.core.errors import CorruptSegmentError, FlowRangeError, RunError
+from propainter.core.settings import Settings
+from propainter.media.encode_spec import EncodeSpec, plan_encoding
+from propainter.runtime.memory import MemorySampler
+from tasks.complete_flow import complete_flow, plan_complete_flow
+from tasks.devices import resolve_devices
+from tasks.encode_video import encode_video, join_pieces, plan_encode_video
+from tasks.estimate_flow import estimate_flow, plan_estimate_flow
+from tasks.extract_frames import extract_frames, plan_extract_frames
+from tasks.inspect_inputs import check_and_inspect
+from tasks.output import Output
+from tasks.plan import Demand, Done, Inputs, Node, Plan, Run, StagePlan, demand
+from tasks.propagate_pixels import plan_propagate_pixels, propagate_pixels
+from tasks.refine_frames import plan_refine_frames, refine_frames
+
+T = TypeVar("T")
+
+TASKS: Mapping[str, Task[Any, Done]] = {
+    "extract_frames": extract_frames,
+    "estimate_flow": estimate_flow,
+    "complete_flow": complete_flow,
+    "propagate_pixels": propagate_pixels,
+    "refine_frames": refine_frames,
+    "encode_video": encode_video,
+}
+
+MOST_IN_FLIGHT = 32
+"""Threads of the task runner: more than any box has devices; the schedule hands out less."""
+
+MOST_ATTEMPTS = 3
+"""Starts of one flow run before it is given up."""
+
+REPLANS = 3
+"""A segment found corrupt is computed again; a disk that corrupts this often is the user's to replace."""
+
+COMPRESSED_SHARE = {"extract_frames": 0.9, "estimate_flow": 0.5, "complete_flow": 0.5, "refine_frames": 0.9}
+"""Stored bytes over raw bytes, rounded up from real clips; what is not named here is taken as raw."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run that has been looked at, checked and planned, and has changed nothing yet."""
+
+    run: Run
+    output: Output
+
+
+def prepare(
+    inputs: Inputs, output: Output, settings: Settings, *, cache: Path, devices: str
+) -> Prepared:  # fmt: skip
+    """Decide everything that a run will do.
+
+    Raises:
+        ProPainterError: with one line that says what, the value and the way out.
+    """
+    encode = plan_encoding(inputs.info, settings.encode_video, inputs.geometry, output.path)
+    if settings.engine == "auto":
+        settings = replace(settings, engine="classical")
+    plan = plan_stages(inputs, settings, encode)
+    run = Run(inputs=inputs, settings=settings, plan=plan, encode=encode, cache=cache, devices=resolve_devices(devices))
+    return Prepared(run=run, output=output)
+
+
+def plan_stages(inputs: Inputs, settings: Settings, encode: EncodeSpec) -> Plan:
+    """All six stages, each chained to those that it reads."""
+    plan: dict[str, StagePlan] = {"extract_frames": plan_extract_frames(inputs, settings)}
+    plan["estimate_flow"] = plan_estimate_flow(inputs, settings, plan)
+    plan["complete_flow"] = plan_complete_flow(inputs, settings, plan)
+    plan["propagate_pixels"] = plan_propagate_pixels(inputs, settings, plan)
+    plan["refine_frames"] = plan_refine_frames(inputs, settings, plan)
+    plan["encode_video"] = plan_encode_video(inputs, settings, encode, plan)
+    return plan
+
+
+@flow(
+    name="inpaint",
+    task_runner=ThreadPoolTaskRunner(max_workers=MOST_IN_FLIGHT),  # type: ignore[arg-type]
+    persist_result=False,
+)
+def inpaint(
+    video: str,
+    mask: str,
+    output: str,
+    settings: dict[str, Any] | None = None,
+    cache: str | None = None,
+    devices: str = "auto",
+    overwrite: bool = False,
+    fresh: bool = False,
+    cache_size_bytes: int | None = None,
+) -> dict[str, Any]:
+    """Remove what the mask marks from one video.
+
+    Args:
+        settings: nested as `propainter.core.settings.Settings` is; what is not named keeps its default.
+        cache: the store's folder; None: PROPAINTER_CACHE or the platform's cache folder.
+        fresh: compute everything anew, as if the cache held nothing of this video.
+
+    Returns:
+        Paths of the result and its report, and per stage the segments computed and reused.
+    """
+    refuse_to_loop()
+    validated = load_settings(settings or {})
+    inputs, place = check_and_inspect(
+        Path(video), Path(mask), Path(output), validated, overwrite=overwrite, is_ours=was_written_by_us
+    )
+    prepared = prepare(inputs, place, validated, cache=cache_folder(cache), devices=devices)
+    with prepared.output.locked(prepared.run.cache / "outputs"):
+        if fresh:
+            for stage in prepared.run.plan.values():
+                prepared.run.store.discard(stage.key, stage.spec)
+        return _inpaint(prepared, cache_size_bytes)
+
+
+def refuse_to_loop() -> None:
+    """End a run that an automation has started again and again: what killed it would kill it once more.
+
+    Raises:
+        RunError: this is the fourth attempt, or a later one.
+    """
+    attempts = flow_run.run_count
+    if attempts is not None and attempts > MOST_ATTEMPTS:
+        raise RunError(
+            f"This run was started {attempts} times and died each time. "
+            "See its log for what it did last; what it finished is kept for the next run."
+        )
+
+
+def _inpaint(prepared: Prepared, cache_size_bytes: int | None) -> dict[str, Any]:
+    run, output = prepared.run, prepared.output
+    started = datetime.now(UTC)
+    for notice in run.inputs.notices:
+        progress().note(notice)
+    with MemorySampler() as memory:
+        run, stages, notices = complete(run, output, cache_size_bytes)
+    for notice in notices:
+        progress().note(notice)
+    outcome = Outcome(
+        started=started, ended=datetime.now(UTC), stages=stages, memory=memory.samples,
+        notices=(*run.inputs.notices, *notices),
+    )  # fmt: skip
+    report = leave_record(run, output, outcome)
+    return {
+        "output": str(output.path),
+        "report": str(report),
+        "segments_computed": {stage.stage: stage.segments_computed for stage in stages},
+        "segments_reused": {stage.stage: stage.segments_reused for stage in stages},
+    }
+
+
+def complete(
+    run: Run, output: Output, cache_size_bytes: int | None
+) -> tuple[Run, tuple[StageStats, ...], tuple[str, ...]]:
+    """Compute what the store lacks, then publish the result; anew where the store gives way under either.
+
+    Returns the run as it was in the end (its storage may have been widened for large flow), what each stage did, and
+    remarks for the user.
+    """
+    tally = Tally()
+    for last_try in (*[False] * REPLANS, True):
+        try:
+            _compute_missing(run, tally, cache_size_bytes)
+            notices = join_pieces(sealed(run), sealed(output))
+            return run, tally.stats(), notices
+        except CorruptSegmentError as error:
+            if last_try:
+                raise
+            progress().note(str(error))
+        except FlowRangeError as error:
+            if last_try or run.settings.storage == "exact":
+                raise
+            progress().note(f"{error} Keeping flow as float32 for this video.")
+            settings = replace(run.settings, storage="exact")
+            run = replace(run, settings=settings, plan=plan_stages(run.inputs, settings, run.encode))
+    raise AssertionError("the last try either returns or raises")
+
+
+def demand_of(run: Run) -> Demand:
+    """What the result asks for and the store lacks."""
+
+    def missing(stage: StagePlan, asked: Sequence[int]) -> Sequence[int]:
+        run.store.create(stage.key, stage.spec, stage.recipe)
+        return run.store.missing(stage.key, asked)
+
+    return demand(run.plan, missing)
+
+
+def sealed(value: T) -> T:
+    """An argument that Prefect hands on without looking for futures in it: in a plan that takes half a second."""
+    return cast(T, opaque(value))
+
+
+def projected_bytes(plan: Plan, nodes: Sequence[Node]) -> int:
+    """What these segments will take on disk."""
+    total = 0.0
+    for stage, index in nodes:
+        spec = plan[stage].spec
+        if spec is not None:
+            frames = len(plan[stage].segments[index].tile.core)
+            total += frames * spec.frame_bytes * COMPRESSED_SHARE.get(stage, 1.0)
+    return int(total)
+
+
+def _compute_missing(run: Run, tally: Tally, cache_size_bytes: int | None) -> None:
+    with run.store.lease([stage.key for stage in run.plan.values() if stage.segments]):
+        demanded = demand_of(run)
+        tally.planned(run.plan, demanded)
+        progress().planned(tally.frames_to_compute, tally.frames_reused)
+        require_room(run.cache, projected_bytes(run.plan, demanded.to_compute), cache_size_bytes)
+
+        def submit(node: Node, reads: Sequence[Future]) -> Future:
+            stage, index = node
+            return TASKS[stage].submit(sealed(run), index, wait_for=list(reads))
+
+        def finished(node: Node, done: Done) -> None:
+            stage, index = node
+            tally.computed(stage, done)
+            progress().computed(stage, index, len(run.plan[stage].segments[index].tile.core))
+
+        run_in_order(demanded.to_compute, run.plan, submit, finished, computing_in_flight=len(run.devices))
+        for stage, asked in demanded.asked.items():
+            if asked:
+                run.store.finish(run.plan[stage].key, asked)

@@ -1,0 +1,56 @@
+"""Flow inside the holes, from the flow around them."""
+
+import time
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from cache.layout import flow_spec
+from propainter.core.settings import Settings
+from propainter.stages.complete_flow import complete_flow as stage
+from tasks.devices import lease
+from tasks.estimate_flow import frames_of
+from tasks.flow_storage import read_flow, to_storage
+from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
+from tasks.sources import read_holes
+
+EPOCH = 1
+CONTEXT_PAIRS = 5
+"""5 here, 10 for pixels: the released code differs, and parity needs it."""
+
+
+def plan_complete_flow(inputs: Inputs, settings: Settings, upstream: Plan) -> StagePlan:
+    segment_pairs = settings.complete_flow.subvideo_length
+    return plan_stage(
+        "complete_flow",
+        epoch=EPOCH,
+        settings={"engine": settings.engine, "storage": settings.storage},
+        tiles=[
+            SegmentInputs(
+                tile=tile,
+                reads=(Read(stage="estimate_flow", frames=tile.window),),
+                depends={"holes": inputs.hole_digest(frames_of(tile.window))},
+            )
+            for tile in inputs.pairs.tiles(segment_pairs, CONTEXT_PAIRS)
+        ],
+        segment_frames=segment_pairs,
+        upstream=upstream,
+        spec=flow_spec(
+            len(inputs.pairs), inputs.geometry.height_px, inputs.geometry.width_px, segment_pairs, settings.storage
+        ),
+    )
+
+
+@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="complete_flow {index}")
+def complete_flow(run: Run, index: int) -> Done:
+    plan = run.plan["complete_flow"]
+    tile = plan.segments[index].tile
+    flow = read_flow(run, "estimate_flow", tile.window)
+    holes = read_holes(run, frames_of(tile.window))
+    with lease(run.devices):
+        started = time.perf_counter()
+        completed = stage(flow, holes)
+        seconds = time.perf_counter() - started
+    stored = to_storage(completed[tile.crop], run.settings.storage)
+    run.store.write(plan.key, index, stored)
+    return Done(seconds=seconds, bytes=stored.nbytes)

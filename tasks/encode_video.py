@@ -1,0 +1,82 @@
+"""Put the filled holes into the source's own frames and encode them, piece by piece; then join the pieces."""
+
+import time
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from propainter.core.frames import FrameRange
+from propainter.core.settings import Settings
+from propainter.media.composite import composite_frames
+from propainter.media.encode_spec import EncodeSpec
+from propainter.media.mux import write_folder, write_video
+from propainter.media.piece import encode_piece
+from tasks.output import Output
+from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
+from tasks.refine_frames import SEGMENT_FRAMES
+from tasks.sources import read_holes, video_for
+
+EPOCH = 1
+
+
+def plan_encode_video(inputs: Inputs, settings: Settings, encode: EncodeSpec, upstream: Plan) -> StagePlan:
+    return plan_stage(
+        "encode_video",
+        epoch=EPOCH,
+        settings={name: str(value) for name, value in asdict(encode).items()}
+        | {"keep_size": settings.encode_video.keep_size},
+        tiles=[
+            SegmentInputs(
+                tile=tile,
+                reads=(Read(stage="refine_frames", frames=tile.core),) if inputs.has_hole(tile.core) else (),
+                depends={
+                    "video": inputs.content_digest,
+                    "frames": str(inputs.in_source(tile.core)),
+                    "holes": inputs.hole_digest(tile.core),
+                },
+            )
+            for tile in inputs.clip.tiles(SEGMENT_FRAMES)
+        ],
+        segment_frames=SEGMENT_FRAMES,
+        upstream=upstream,
+        spec=None,
+    )
+
+
+@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="encode_video {index}")
+def encode_video(run: Run, index: int) -> Done:
+    started = time.perf_counter()
+    plan = run.plan["encode_video"]
+    core = plan.segments[index].tile.core
+
+    def filled(frames: FrameRange) -> NDArray[np.uint8] | None:
+        frames = run.inputs.in_clip(frames)
+        return run.store.read(run.plan["refine_frames"].key, frames) if run.inputs.has_hole(frames) else None
+
+    with video_for("encode_video", run) as video:
+        frames = composite_frames(
+            video,
+            run.inputs.in_source(core),
+            filled,
+            read_holes(run, core),
+            run.inputs.geometry,
+            run.encode,
+        )
+        piece = encode_piece(frames, run.encode)
+    run.store.write_blob(plan.key, index, piece)
+    return Done(seconds=time.perf_counter() - started, bytes=len(piece))
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def join_pieces(run: Run, output: Output) -> tuple[str, ...]:
+    """Write the result under its final name from committed pieces. Returns remarks for the user."""
+    plan = run.plan["encode_video"]
+    pieces = (run.store.read_blob(plan.key, index) for index in range(len(plan.segments)))
+    with output.writing() as partial, video_for("encode_video", run) as video:
+        if output.is_folder:
+            write_folder(pieces, run.encode, run.inputs.frames, partial)
+            return ()
+        return write_video(pieces, run.encode, video, run.inputs.frames, partial)

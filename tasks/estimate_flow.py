@@ -1,0 +1,52 @@
+"""Optical flow of a segment's pairs, both ways, on unmasked frames: no change of mask ever recomputes it."""
+
+import time
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from cache.layout import flow_spec
+from propainter.core.frames import FrameRange
+from propainter.core.settings import Settings
+from propainter.stages.estimate_flow import estimate_flow as stage
+from tasks.devices import lease
+from tasks.flow_storage import to_storage
+from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
+
+EPOCH = 1
+SEGMENT_PAIRS = 16
+
+
+def frames_of(pairs: FrameRange) -> FrameRange:
+    """The frames that these pairs lie between."""
+    return FrameRange(pairs.start, pairs.stop + 1)
+
+
+def plan_estimate_flow(inputs: Inputs, settings: Settings, upstream: Plan) -> StagePlan:
+    return plan_stage(
+        "estimate_flow",
+        epoch=EPOCH,
+        settings={"engine": settings.engine, "storage": settings.storage},
+        tiles=[
+            SegmentInputs(tile=tile, reads=(Read(stage="extract_frames", frames=frames_of(tile.core)),), depends={})
+            for tile in inputs.pairs.tiles(SEGMENT_PAIRS)
+        ],
+        segment_frames=SEGMENT_PAIRS,
+        upstream=upstream,
+        spec=flow_spec(
+            len(inputs.pairs), inputs.geometry.height_px, inputs.geometry.width_px, SEGMENT_PAIRS, settings.storage
+        ),
+    )
+
+
+@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="estimate_flow {index}")
+def estimate_flow(run: Run, index: int) -> Done:
+    plan = run.plan["estimate_flow"]
+    frames = run.store.read(run.plan["extract_frames"].key, frames_of(plan.segments[index].tile.core))
+    with lease(run.devices):
+        started = time.perf_counter()
+        flow = stage(frames)
+        seconds = time.perf_counter() - started
+    stored = to_storage(flow, run.settings.storage)
+    run.store.write(plan.key, index, stored)
+    return Done(seconds=seconds, bytes=stored.nbytes)

@@ -1,0 +1,124 @@
+"""Look at a video and its mask once: sizes, frame times, digests, and which frames have a hole."""
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.keys import digest_of
+from propainter.core.errors import MediaError, SettingsError
+from propainter.core.frames import FrameRange
+from propainter.core.geometry import Geometry
+from propainter.core.settings import Settings, seconds_of
+from propainter.media.masks import MaskSource, open_masks
+from propainter.media.source import VideoInfo, open_source
+from tasks.output import Output
+from tasks.plan import Inputs
+
+SCAN_FRAMES = 32
+"""Masks held at a time while they are scanned."""
+
+
+_inspected: ContextVar[tuple[Inputs, Output] | None] = ContextVar("inspected", default=None)
+
+
+@contextmanager
+def already_inspected(inputs: Inputs, output: Output) -> Iterator[None]:
+    """Within this block, `check_and_inspect` answers with these: looked at while a server started."""
+    token = _inspected.set((inputs, output))
+    try:
+        yield
+    finally:
+        _inspected.reset(token)
+
+
+def check_and_inspect(
+    video: Path, mask: Path, output: Path, settings: Settings, *, overwrite: bool, is_ours: Callable[[Output], bool]
+) -> tuple[Inputs, Output]:
+    """Refuse, before any work, an output that may not be written; then look at the inputs.
+
+    Args:
+        is_ours: whether an output that is there already is what an earlier run wrote, unchanged.
+
+    Raises:
+        OutputError, MediaError, MaskError, ShapeError: with one line that the user can act on.
+    """
+    known = _inspected.get()
+    if known is not None:
+        return known
+    place = Output(path=output.absolute())
+    place.check(video, overwrite=overwrite, is_ours=lambda: is_ours(place))
+    return inspect_inputs(video.absolute(), mask.absolute(), settings), place
+
+
+def inspect_inputs(video: Path, mask: Path, settings: Settings) -> Inputs:
+    """Open both, check that they go together and measure what the plan needs.
+
+    Raises:
+        MediaError, MaskError, ShapeError: with one line that the user can act on.
+    """
+    extract = settings.extract_frames
+    with open_source(video, save_fps=extract.save_fps) as source:
+        info, content_digest = source.info, source.content_digest
+        frames = _asked_frames(info, extract.start, extract.end)
+        # A file that was cut off breaks here, not after hours.
+        source.read(FrameRange(frames.stop - 1, frames.stop))
+    geometry = Geometry.plan(
+        info.height_px, info.width_px,
+        height_px=extract.height, width_px=extract.width, resize_ratio=extract.resize_ratio,
+    )  # fmt: skip
+    masks = open_masks(mask, info, settings.masks)
+    hole_digests, holed = _scan(masks, frames, geometry)
+    notices = list(masks.notices)
+    if not any(holed):
+        notices.append(f"The mask {mask} marks nothing: the result is a copy of the video.")
+    return Inputs(
+        video=video, mask=mask, info=info, content_digest=content_digest, frames=frames, geometry=geometry,
+        hole_digests=hole_digests, holed=holed, notices=tuple(notices),
+    )  # fmt: skip
+
+
+def _asked_frames(info: VideoInfo, start: int | str, end: int | str | None) -> FrameRange:
+    first = _frame_at(info, start)
+    last = info.frames if end is None else min(info.frames, _frame_at(info, end))
+    if first >= last:
+        raise MediaError(
+            f"{info.path} has {info.frames} frames; from {start} to {end or info.frames} there is none. "
+            "Give an earlier --start or a later --end."
+        )
+    return FrameRange(first, last)
+
+
+def _frame_at(info: VideoInfo, place: int | str) -> int:
+    """A frame's number, or the first frame shown at a time or after it."""
+    if isinstance(place, int):
+        return place
+    seconds = seconds_of(place)
+    if seconds is None:
+        raise SettingsError(f"{place!r} is no time. Give a frame counted from 0, or a time as h:m:s.")
+    ticks = Fraction(seconds) / info.time_base + info.times[0]
+    return bisect_left(info.times, ticks)
+
+
+def _scan(masks: MaskSource, frames: FrameRange, geometry: Geometry) -> tuple[tuple[str, ...], tuple[bool, ...]]:
+    if masks.frames is None:
+        hole = masks.read(FrameRange(frames.start, frames.start + 1), geometry)[0]
+        return (_digest(hole),) * len(frames), (bool(hole.any()),) * len(frames)
+    digests: list[str] = []
+    holed: list[bool] = []
+    for tile in frames.tiles(SCAN_FRAMES):
+        for hole in masks.read(tile.core, geometry):
+            digests.append(_digest(hole))
+            holed.append(bool(hole.any()))
+    return tuple(digests), tuple(holed)
+
+
+def _digest(hole: NDArray[np.bool_]) -> str:
+    bits = hashlib.blake2b(np.packbits(hole).tobytes(), digest_size=20).hexdigest()
+    return digest_of({"shape": hole.shape, "bits": bits})
