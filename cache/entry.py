@@ -10,30 +10,25 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from cache.keys import StageKey
 from cache.layout import HEADER, MANIFEST, RECIPE, SCHEMA, ArraySpec, header_bytes, is_segment_name
 from cache.publish import publish, replace
-from cache.shards import crc32c
+from cache.shards import Look
+from propainter.core.errors import MissingSegmentError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """One segment in a manifest: the size of its file and two checksums.
-
-    A shard's chunks end in their own crc32c, so that the crc32c of the whole depends on their lengths alone; crc32,
-    of another polynomial, tells apart shards of other content.
-    """
+    """One segment in a manifest: the size of its file, and the crc32c that the file has at its end."""
 
     segment: int
     size_bytes: int
     crc32c: int
-    crc32: int
 
     @classmethod
-    def of(cls, segment: int, data: bytes) -> "Listed":
-        return cls(segment=segment, size_bytes=len(data), crc32c=crc32c(data), crc32=crc32(data))
+    def of(cls, segment: int, found: Look) -> "Listed":
+        return cls(segment=segment, size_bytes=found.size_bytes, crc32c=found.crc32c)
 
 
 def publish_header(
@@ -67,8 +62,7 @@ def header_fault(folder: Path, key: StageKey, spec: ArraySpec | None) -> str | N
     except FileNotFoundError:
         return None
     if (folder / RECIPE).exists():
-        story = _load(folder / RECIPE)
-        if (story.get("key"), story.get("array", "none")) != (key.digest, _as_json(spec)):
+        if not {"key": key.digest, "array": _as_json(spec)}.items() <= _load(folder / RECIPE).items():
             return f"{RECIPE} is not its own"
     elif needed:
         return f"{RECIPE} is missing"
@@ -80,24 +74,32 @@ def header_fault(folder: Path, key: StageKey, spec: ArraySpec | None) -> str | N
     return None
 
 
-def read_key(folder: Path) -> StageKey | None:
-    """Whose entry this is, by recipe.json; None where that is not there or not of this folder."""
+def read_key(folder: Path) -> StageKey:
+    """Whose entry this is, by recipe.json.
+
+    Raises:
+        MissingSegmentError: that is not there, or not of this folder.
+    """
     story = _load(folder / RECIPE)
     with suppress(KeyError, TypeError, ValueError):
         key = StageKey(story["stage"], tuple(story["segments"]))
         if key.digest == folder.name:
             return key
-    return None
+    raise MissingSegmentError(f"{folder} holds no {RECIPE} of its own. Run again: it is made anew.")
 
 
-def read_spec(folder: Path, key: StageKey) -> tuple[ArraySpec | None] | None:
-    """The layout of an entry that was created, in a tuple (None inside: blobs); None where it cannot be believed."""
+def read_spec(folder: Path, key: StageKey) -> ArraySpec | None:
+    """The layout of an entry, as its own files agree on it; None: it holds blobs.
+
+    Raises:
+        MissingSegmentError: it was not created, or cannot be believed.
+    """
     story = _load(folder / RECIPE)
     with suppress(KeyError, TypeError, ValueError, FileNotFoundError):
         spec = None if story["array"] is None else ArraySpec.from_json(story["array"])
         if (spec is None or (folder / HEADER).exists()) and header_fault(folder, key, spec) is None:
-            return (spec,)
-    return None
+            return spec
+    raise MissingSegmentError(f"{key.stage} has no entry of its own at {folder}. Run again: it is made anew.")
 
 
 def write_manifest(root: Path, folder: Path, key: StageKey, listed: list[Listed]) -> None:

@@ -40,7 +40,7 @@ class ArraySpec:
     shape: tuple[int, ...]
     dtype: Literal["uint8", "int16", "float32"]
     segment_frames: int
-    codec: Literal["default", "fast", "exact"]
+    codec: Literal["default", "fast"]
 
     @property
     def frames(self) -> FrameRange:
@@ -78,9 +78,12 @@ class ArraySpec:
 def frames_spec(
     frames: int, height: int, width: int, channels: int, segment_frames: int, storage: Storage
 ) -> ArraySpec:
-    """Layout of uint8 pictures (T, H, W, C)."""
+    """Layout of uint8 pictures (T, H, W, C); they are exact in any storage."""
     return ArraySpec(
-        shape=(frames, height, width, channels), dtype="uint8", segment_frames=segment_frames, codec=storage
+        shape=(frames, height, width, channels),
+        dtype="uint8",
+        segment_frames=segment_frames,
+        codec="fast" if storage == "fast" else "default",
     )
 
 
@@ -90,7 +93,7 @@ def flow_spec(pairs: int, height: int, width: int, segment_frames: int, storage:
         shape=(pairs, 2, 2, height, width),
         dtype="float32" if storage == "exact" else "int16",
         segment_frames=segment_frames,
-        codec=storage,
+        codec="fast" if storage == "fast" else "default",
     )
 
 

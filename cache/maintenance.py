@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 from cache.entry import Listed, occupied, read_key, read_manifest, read_spec
@@ -21,18 +22,18 @@ from cache.layout import (
     MANIFEST,
     PINNED,
     RECIPE,
-    ArraySpec,
+    entry_folder,
     lease_file,
     segment_name,
     version_folder,
 )
 from cache.publish import disk_errors, locked, repair_lock, set_aside
-from cache.shards import content_fault, structure_fault
+from cache.shards import look
 from cache.store import Store
-from propainter.core.errors import DiskFullError, StoreError
+from propainter.core.errors import DiskFullError, MissingSegmentError, StoreError
 
 _STRAY_S = 24 * 3600
-"""After this, a temporary file has no writer any more."""
+"""After this, a temporary file has no writer any more, and a lease on an entry that never came is given up."""
 
 _EVIDENCE_S = 7 * 24 * 3600
 """For so long, what was found broken may still be looked at."""
@@ -94,12 +95,18 @@ class Collected:
 
 
 def list_entries(root: Path) -> tuple[Entry, ...]:
-    """Every entry, the one used last first."""
+    """Every entry, the one used last first.
+
+    Raises:
+        StoreError: there is no cache in root; as for all that follows but room, used_bytes and require_room.
+    """
+    _require_cache(root)
     return tuple(sorted(_entries(root), key=lambda entry: -entry.last_used_s))
 
 
 def stat(root: Path) -> tuple[StageTotal, ...]:
     """One line per stage, by name."""
+    _require_cache(root)
     entries = list(_entries(root))
     return tuple(
         StageTotal(
@@ -118,33 +125,41 @@ def verify(root: Path, *, quick: bool) -> Verification:
     Args:
         quick: the end of each file only (a shard's index), not every checksum in it.
     """
+    _require_cache(root)
     store = Store(root)
     faults: list[Fault] = []
     entries = segments = 0
+    sound: set[int] = set()  # inodes: a file that several entries share is read once
     for folder in list(_folders(root)):
-        with suppress(FileNotFoundError):  # gc may take it away meanwhile
-            entries += 1
+        entries += 1
+        try:
             key = read_key(folder)
-            header = read_spec(folder, key) if key else None
-            if key is None or header is None:
-                faults += _set_aside_if_unbelievable(root, folder)
+            spec = read_spec(folder, key)
+        except MissingSegmentError:
+            faults += _set_aside_if_unbelievable(root, folder)
+            continue
+        listed = {item.segment: item for item in read_manifest(folder) or ()}
+        for index in range(len(key.segments)):
+            path = folder / segment_name(spec, index)
+            frames = 1 if spec is None else len(spec.segment(index))
+            found = look(path, spec, frames)
+            if found and not (found.fault or quick or found.inode in sound):
+                found = look(path, spec, frames, content=True)
+            if found is None:
+                if index in listed and folder.exists():  # else gc took the entry away meanwhile
+                    with repair_lock(root):
+                        set_aside(root, folder / MANIFEST)
+                    faults.append(Fault(path=path, reason="its manifest lists it, and it is not there"))
                 continue
-            listed = {item.segment: item for item in read_manifest(folder) or ()}
-            for index in range(len(key.segments)):
-                path = folder / segment_name(header[0], index)
-                frames = 1 if header[0] is None else len(header[0].segment(index))
-                try:
-                    inode, fault = _segment_fault(path, header[0], frames, listed.get(index), quick=quick)
-                except FileNotFoundError:
-                    if index in listed:
-                        faults.append(Fault(path=path, reason="its manifest lists it, and it is not there"))
-                        with repair_lock(root):
-                            set_aside(root, folder / MANIFEST)
-                    continue
-                segments += 1
-                if fault:
-                    store.quarantine(key, header[0], index, inode)
-                    faults.append(Fault(path=path, reason=fault))
+            segments += 1
+            fault = found.fault
+            if fault is None:
+                sound.add(found.inode)
+                if listed.get(index) not in (None, Listed.of(index, found)):
+                    fault = "it is not the file that its manifest lists"
+            if fault:
+                store.quarantine(key, spec, index, found.inode)
+                faults.append(Fault(path=path, reason=fault))
     return Verification(entries=entries, segments=segments, faults=tuple(faults))
 
 
@@ -157,29 +172,33 @@ def gc(root: Path, *, max_bytes: int | None = None, max_age_s: float | None = No
         max_bytes: what may stay; a segment that several entries share counts once. None: any size.
         max_age_s: since an entry was last used. None: any age.
     """
+    _require_cache(root)
     removed, in_use = [], []
     with disk_errors(Store(root).root):
         _sweep(root)
+        freed_bytes = _sweep_pool(root)
         entries = sorted(_entries(root), key=lambda entry: entry.last_used_s)
         sizes = {entry.path: _sizes(entry.path) for entry in entries}
         holders = Counter(inode for files in sizes.values() for inode in files)
-        before_bytes = kept_bytes = _unique_bytes(sizes.values())
+        kept_bytes = _unique_bytes(sizes.values())
         for entry in entries:
             old = max_age_s is not None and time.time() - entry.last_used_s > max_age_s
             if not old and (max_bytes is None or kept_bytes <= max_bytes):
                 continue
-            if entry.pinned or not _trash(root, entry):
+            fate = "in use" if entry.pinned else _trash(root, entry)
+            if fate == "in use":
                 in_use.append(entry)
                 continue
-            removed.append(entry)
             holders.subtract(sizes[entry.path].keys())
-            kept_bytes -= sum(size for inode, size in sizes[entry.path].items() if holders[inode] == 0)
+            alone_bytes = sum(size for inode, size in sizes[entry.path].items() if holders[inode] == 0)
+            kept_bytes -= alone_bytes
+            if fate == "moved":
+                removed.append(entry)
+                freed_bytes += alone_bytes
         for path in (root / ".trash").iterdir():
             shutil.rmtree(path, ignore_errors=True)
         _sweep_pool(root)
-    return Collected(
-        removed=tuple(removed), in_use=tuple(in_use), freed_bytes=before_bytes - kept_bytes, kept_bytes=kept_bytes
-    )
+    return Collected(removed=tuple(removed), in_use=tuple(in_use), freed_bytes=freed_bytes, kept_bytes=kept_bytes)
 
 
 def pin(root: Path, digest: str) -> Entry:
@@ -212,8 +231,9 @@ def room(root: Path) -> int:
 
 
 def used_bytes(root: Path) -> int:
-    """What the segments in the cache take, a shared one counted once."""
-    return _unique_bytes(_sizes(folder) for folder in _folders(root))
+    """What the segments in the cache take, in an entry or in the pool alone; a shared one counted once."""
+    pooled = {status.st_ino: status.st_size for status in _pooled(root).values()}
+    return _unique_bytes([pooled, *map(_sizes, _folders(root))])
 
 
 def require_room(root: Path, needed_bytes: int, cap_bytes: int | None) -> None:
@@ -265,7 +285,13 @@ def _entries(root: Path) -> Iterator[Entry]:
             )
 
 
+def _require_cache(root: Path) -> None:
+    if not version_folder(root).is_dir():
+        raise StoreError(f"there is no cache in {root}. Give the folder of one with --cache DIR.")
+
+
 def _the_entry(root: Path, digest: str) -> Entry:
+    _require_cache(root)
     found = [entry for entry in _entries(root) if digest and entry.digest.startswith(digest)]
     if len(found) != 1:
         raise StoreError(
@@ -289,60 +315,60 @@ def _unique_bytes(entries: Iterable[dict[int, int]]) -> int:
     return sum({inode: size for files in entries for inode, size in files.items()}.values())
 
 
-def _segment_fault(
-    path: Path, spec: ArraySpec | None, frames: int, listed: Listed | None, *, quick: bool
-) -> tuple[int, str | None]:
-    with path.open("rb") as file:
-        status = os.fstat(file.fileno())
-        fault = structure_fault(file.fileno(), status.st_size, spec, frames)
-    if fault is None and not quick:
-        fault = content_fault(path, spec, frames)
-    if fault is None and listed and listed.size_bytes != status.st_size:
-        fault = "its size is not what the manifest lists"
-    if fault is None and listed and not quick and Listed.of(listed.segment, path.read_bytes()) != listed:
-        fault = "its checksum is not what the manifest lists"
-    return status.st_ino, fault
-
-
 def _set_aside_if_unbelievable(root: Path, folder: Path) -> list[Fault]:
-    with repair_lock(root):
-        # Read again: an entry that is being made has no segments yet, and one may have been put right meanwhile.
-        if occupied(folder):
-            key = read_key(folder)
-            if (key is None or read_spec(folder, key) is None) and set_aside(root, folder):
+    # Read again: an entry that is being made has no segments yet, and one may have been put right, or gone, meanwhile.
+    with repair_lock(root), suppress(FileNotFoundError):
+        if not occupied(folder):
+            return []
+        try:
+            read_spec(folder, read_key(folder))
+        except MissingSegmentError:
+            if set_aside(root, folder):
                 return [Fault(path=folder, reason=f"its {HEADER} or {RECIPE} is missing or not its own")]
     return []
 
 
-def _trash(root: Path, entry: Entry) -> bool:
+def _trash(root: Path, entry: Entry) -> Literal["moved", "in use", "gone"]:
+    """Take an entry out of the cache; "gone": another gc was first."""
     lock = lease_file(root, entry.stage, entry.digest)
     descriptor = locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if descriptor is None:
-        return False
+        return "in use"
     try:
-        with suppress(FileNotFoundError):  # another gc was first
-            entry.path.rename(root / ".trash" / f"{entry.digest}-{uuid4().hex[:8]}")
-            lock.unlink()
+        entry.path.rename(root / ".trash" / f"{entry.digest}-{uuid4().hex[:8]}")
+        lock.unlink()
+        return "moved"
+    except FileNotFoundError:
+        lock.unlink()
+        return "gone"
     finally:
         os.close(descriptor)
-    return True
 
 
-def _sweep_pool(root: Path) -> None:
-    """Remove the pool's names for segments that are in no entry.
+def _pooled(root: Path) -> dict[Path, os.stat_result]:
+    pooled = {}
+    for path in version_folder(root).glob(".segments/*/*/*"):
+        with suppress(FileNotFoundError):
+            pooled[path] = path.stat()
+    return pooled
+
+
+def _sweep_pool(root: Path) -> int:
+    """Remove the pool's names for segments that are in no entry. Returns the bytes of those with no other name.
 
     By the entries and not by the number of links: what lies in .quarantine or .tmp has links too. The pool is listed
     first, because a segment is in its entry before it is in the pool. One that is adopted meanwhile loses its name
     here, and nothing else.
     """
-    pooled = {}
-    for path in version_folder(root).glob(".segments/*/*/*"):
-        with suppress(FileNotFoundError):
-            pooled[path] = path.stat().st_ino
+    freed_bytes = 0
+    pooled = _pooled(root)
     held = {inode for folder in _folders(root) for inode in _sizes(folder)}
-    for path, inode in pooled.items():
-        if inode not in held:
-            path.unlink(missing_ok=True)
+    for path, status in pooled.items():
+        if status.st_ino not in held:
+            with suppress(FileNotFoundError):  # another gc was first
+                path.unlink()
+                freed_bytes += status.st_size if status.st_nlink == 1 else 0
+    return freed_bytes
 
 
 def _sweep(root: Path) -> None:
@@ -352,3 +378,11 @@ def _sweep(root: Path) -> None:
             with suppress(FileNotFoundError):
                 if now_s - path.stat().st_ctime > keep_s:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for lease in (root / ".lease").glob("[!.]*"):
+        stage, _, digest = lease.name.rpartition("-")
+        with suppress(FileNotFoundError):
+            if now_s - lease.stat().st_mtime > _STRAY_S and not entry_folder(root, stage, digest).exists():
+                descriptor = locked(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if descriptor is not None:
+                    lease.unlink()
+                    os.close(descriptor)

@@ -8,6 +8,7 @@ checks read the file themselves, because zarr takes an absent chunk for one full
 import errno
 import os
 import struct
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,20 @@ from propainter.core.frames import FrameRange
 
 _INDEX_ENTRY_BYTES = 16
 _CRC_BYTES = 4
+_BLOCK_BYTES = 1 << 20
 _ABSENT = 2**64 - 1
 _TRAILER = struct.Struct("<QI4s")
 _BLOB_MARK = b"ppb1"
 
 
-def crc32c(data: bytes | memoryview) -> int:
-    return int(google_crc32c.value(bytes(data) if isinstance(data, memoryview) else data))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a look at a segment's file found. crc32c: the one at its end, of a shard's index or of a blob's payload."""
+
+    inode: int
+    size_bytes: int
+    crc32c: int
+    fault: str | None
 
 
 def encode_shard(spec: ArraySpec, array: NDArray[Any]) -> bytes:
@@ -54,88 +62,103 @@ def read_frames(folder: Path, spec: ArraySpec, frames: FrameRange) -> NDArray[An
 
 
 def encode_blob(payload: bytes) -> bytes:
-    return payload + _TRAILER.pack(len(payload), crc32c(payload), _BLOB_MARK)
+    return payload + _trailer(payload)
 
 
 def decode_blob(data: bytes) -> bytes:
-    """The payload of a file that data_fault found whole."""
-    return data[: -_TRAILER.size]
-
-
-def structure_fault(descriptor: int, size_bytes: int, spec: ArraySpec | None, frames: int) -> str | None:
-    """What is wrong with a segment's file, from its last bytes alone; None where it is whole in structure."""
-    tail_bytes = _TRAILER.size if spec is None else _index_bytes(spec)
-    if size_bytes < tail_bytes:
-        return f"{size_bytes} bytes are too few"
-    try:
-        tail = os.pread(descriptor, tail_bytes, size_bytes - tail_bytes)
-    except OSError as error:
-        return _read_fault(error)
-    return _tail_fault(tail, size_bytes, spec, frames)
-
-
-def content_fault(path: Path, spec: ArraySpec | None, frames: int) -> str | None:
-    """As structure_fault, and every checksum.
+    """The payload of a blob's file.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        ValueError: the file is not whole.
+    """
+    payload = data[: -_TRAILER.size]
+    if data[-_TRAILER.size :] != _trailer(payload):
+        raise ValueError("the file of a blob is not whole")
+    return payload
+
+
+def look(path: Path, spec: ArraySpec | None, frames: int, *, content: bool = False) -> Look | None:
+    """Whether a segment's file is whole; None: there is no such file.
+
+    Args:
+        frames: how many a shard must hold; of no account for a blob.
+        content: check everything in it, and not its last bytes alone.
     """
     try:
-        return data_fault(path.read_bytes(), spec, frames)
-    except OSError as error:
-        return _read_fault(error)
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError:
+        return None
+    with file:
+        status, end = os.fstat(file.fileno()), b""
+        body_bytes = status.st_size - _end_bytes(spec)
+        try:
+            if body_bytes >= 0:
+                end = os.pread(file.fileno(), status.st_size - body_bytes, body_bytes)
+            fault = _end_fault(end, status.st_size, spec, frames)
+            if content and fault is None:
+                fault = _content_fault(file.fileno(), end, body_bytes, spec, frames)
+        except OSError as error:
+            # A block that the disk cannot give back is a fault of the file; any other refusal is not.
+            if error.errno != errno.EIO:
+                raise
+            fault = "the disk cannot read it"
+    return Look(inode=status.st_ino, size_bytes=status.st_size, crc32c=_stated_crc32c(end, spec), fault=fault)
 
 
-def data_fault(data: bytes, spec: ArraySpec | None, frames: int) -> str | None:
-    """As content_fault, of a file's bytes."""
-    tail_bytes = _TRAILER.size if spec is None else _index_bytes(spec)
-    if len(data) < tail_bytes:
-        return f"{len(data)} bytes are too few"
-    tail = data[-tail_bytes:]
-    fault = _tail_fault(tail, len(data), spec, frames)
-    if fault:
-        return fault
-    view = memoryview(data)
+def _trailer(payload: bytes) -> bytes:
+    return _TRAILER.pack(len(payload), google_crc32c.value(payload), _BLOB_MARK)
+
+
+def _end_bytes(spec: ArraySpec | None) -> int:
+    return _TRAILER.size if spec is None else _INDEX_ENTRY_BYTES * spec.segment_frames + _CRC_BYTES
+
+
+def _index(end: bytes) -> NDArray[np.uint64]:
+    return np.frombuffer(end[:-_CRC_BYTES], dtype="<u8").reshape(-1, 2)
+
+
+def _stated_crc32c(end: bytes, spec: ArraySpec | None) -> int:
+    return int.from_bytes(end[8:12] if spec is None else end[-_CRC_BYTES:], "little")
+
+
+def _end_fault(end: bytes, size_bytes: int, spec: ArraySpec | None, frames: int) -> str | None:
+    if len(end) < _end_bytes(spec):
+        return f"{size_bytes} bytes are too few"
+    body_bytes = size_bytes - len(end)
     if spec is None:
-        return None if crc32c(view[:-tail_bytes]) == _TRAILER.unpack(tail)[1] else "its checksum is wrong"
-    for frame, (offset, length) in enumerate(_index(tail)[:frames].tolist()):
-        chunk = view[offset : offset + length]
-        if crc32c(chunk[:-_CRC_BYTES]) != int.from_bytes(chunk[-_CRC_BYTES:], "little"):
+        length, _, mark = _TRAILER.unpack(end)
+        return None if mark == _BLOB_MARK and length == body_bytes else "its trailer is broken"
+    if google_crc32c.value(end[:-_CRC_BYTES]) != _stated_crc32c(end, spec):
+        return "the checksum of its index is wrong"
+    index = _index(end)
+    if (index[:frames] == _ABSENT).any() or (index[frames:] != _ABSENT).any():
+        return "its index does not hold its frames"
+    tiled_bytes = 0
+    for offset, length in sorted(index[:frames].tolist()):
+        if offset != tiled_bytes or length <= _CRC_BYTES:
+            return "its chunks do not tile the file"
+        tiled_bytes += length
+    return None if tiled_bytes == body_bytes else "its chunks do not tile the file"
+
+
+def _content_fault(descriptor: int, end: bytes, body_bytes: int, spec: ArraySpec | None, frames: int) -> str | None:
+    if spec is None:
+        whole = _crc32c_between(descriptor, 0, body_bytes) == _stated_crc32c(end, spec)
+        return None if whole else "its checksum is wrong"
+    for frame, (offset, length) in enumerate(_index(end)[:frames].tolist()):
+        stop = offset + length - _CRC_BYTES
+        stated = os.pread(descriptor, _CRC_BYTES, stop)
+        if _crc32c_between(descriptor, offset, stop) != int.from_bytes(stated, "little"):
             return f"the checksum of its frame {frame} is wrong"
     return None
 
 
-def _index_bytes(spec: ArraySpec) -> int:
-    return _INDEX_ENTRY_BYTES * spec.segment_frames + _CRC_BYTES
-
-
-def _index(tail: bytes) -> NDArray[np.uint64]:
-    return np.frombuffer(tail[:-_CRC_BYTES], dtype="<u8").reshape(-1, 2)
-
-
-def _tail_fault(tail: bytes, size_bytes: int, spec: ArraySpec | None, frames: int) -> str | None:
-    body_bytes = size_bytes - len(tail)
-    if spec is None:
-        length, _, mark = _TRAILER.unpack(tail)
-        return None if mark == _BLOB_MARK and length == body_bytes else "its trailer is broken"
-    if crc32c(tail[:-_CRC_BYTES]) != int.from_bytes(tail[-_CRC_BYTES:], "little"):
-        return "the checksum of its index is wrong"
-    index = _index(tail)
-    if (index[:frames] == _ABSENT).any() or (index[frames:] != _ABSENT).any():
-        return "its index does not hold its frames"
-    end = 0
-    for offset, length in sorted(index[:frames].tolist()):
-        if offset != end or length <= _CRC_BYTES:
-            return "its chunks do not tile the file"
-        end += length
-    return None if end == body_bytes else "its chunks do not tile the file"
-
-
-def _read_fault(error: OSError) -> str:
-    """A block that the disk cannot give back is a fault of the file; any other refusal is not, and is raised."""
-    if error.errno != errno.EIO:
-        raise error
-    return "the disk cannot read it"
+def _crc32c_between(descriptor: int, start: int, stop: int) -> int:
+    """A block at a time: a segment may be larger than the memory that is left."""
+    crc = 0
+    for at in range(start, stop, _BLOCK_BYTES):
+        crc = google_crc32c.extend(crc, os.pread(descriptor, min(_BLOCK_BYTES, stop - at), at))
+    return crc
 
 
 @lru_cache(maxsize=64)

@@ -9,12 +9,13 @@ import fcntl
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -35,17 +36,11 @@ from cache.layout import (
     version_folder,
 )
 from cache.publish import disk_errors, link, locked, make_folder, publish, repair_lock, set_aside
-from cache.shards import (
-    content_fault,
-    data_fault,
-    decode_blob,
-    encode_blob,
-    encode_shard,
-    read_frames,
-    structure_fault,
-)
+from cache.shards import Look, decode_blob, encode_blob, encode_shard, look, read_frames
 from propainter.core.errors import CorruptSegmentError, MissingSegmentError, ShapeError, StoreError
 from propainter.core.frames import FrameRange, tiles_reaching
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +76,7 @@ class Store:
         self.computed: Counter[str] = Counter()
         self.adopted: Counter[str] = Counter()
         self._counting = Lock()
-        self._sound: set[tuple[int, ...]] = set()
-        self._written: dict[tuple[int, ...], Listed] = {}
-        self._headers: dict[Path, tuple[tuple[int, ...], tuple[ArraySpec | None]]] = {}
+        self._specs: dict[Path, tuple[tuple[int, ...], ArraySpec | None]] = {}
         with disk_errors(root):
             for name in (version_folder(root).name, ".tmp", ".trash", ".quarantine", ".lease"):
                 folder = root / name
@@ -123,11 +116,12 @@ class Store:
         is taken over. Without `create`, everything is missing.
         """
         asked = range(len(key.segments)) if segments is None else sorted(set(segments))
-        header = self._header(key)
-        if header is None:
-            return list(asked)
         with disk_errors(self.root):
-            return [index for index in asked if not self._present_or_adopted(self._segment(key, header[0], index))]
+            try:
+                spec = self._spec(key)
+            except MissingSegmentError:
+                return list(asked)
+            return [index for index in asked if not self._present_or_adopted(self._segment(key, spec, index))]
 
     def read(self, key: StageKey, frames: FrameRange) -> NDArray[Any]:
         """Frames of an array, exactly as they were written; only the inner chunks asked for are decoded.
@@ -142,7 +136,10 @@ class Store:
             if frames.stop > spec.frames.stop:
                 raise ShapeError(f"{key.stage} holds frames {spec.frames}, not {frames}.")
             parts = [
-                self._read_part(self._segment(key, spec, index), spec, spec.segment(index).clip(frames))
+                self._read(
+                    self._segment(key, spec, index),
+                    partial(read_frames, self._folder(key), spec, spec.segment(index).clip(frames)),
+                )
                 for index in tiles_reaching(frames, spec.segment_frames)
             ]
         if len(parts) == 1:
@@ -167,7 +164,8 @@ class Store:
     def read_blob(self, key: StageKey, segment: int) -> bytes:
         """One segment of an entry of blobs. Raises as `read`."""
         with disk_errors(self.root):
-            return decode_blob(self._whole(self._blob_segment(key, segment)))
+            target = self._blob_segment(key, segment)
+            return self._read(target, lambda: decode_blob(target.path.read_bytes()))
 
     def write_blob(self, key: StageKey, segment: int, payload: bytes) -> bool:
         """Commit one segment of an entry of blobs. Returns and raises as `write`."""
@@ -176,22 +174,19 @@ class Store:
     def finish(self, key: StageKey, segments: Iterable[int] | None = None) -> None:
         """Write the manifest: size and crc32c of each of these segments (None: all), beside those it lists already.
 
-        Segments that this object did not write are read once and every checksum in them looked at.
+        Only the end of each file is read.
 
         Raises:
             MissingSegmentError: one of them is not committed.
             CorruptSegmentError: one of them is broken; it is now in .quarantine, and missing.
         """
-        asked = range(len(key.segments)) if segments is None else sorted(set(segments))
-        header = self._header(key)
-        if header is None:
-            raise _not_created(key, self._folder(key))
+        asked = range(len(key.segments)) if segments is None else set(segments)
         with disk_errors(self.root):
-            before = self._still_listed(key, header[0])
-            if before is not None and before.keys() >= set(asked):
-                return
-            listed = {index: self._listed(self._segment(key, header[0], index)) for index in asked}
-            write_manifest(self.root, self._folder(key), key, list({**(before or {}), **listed}.values()))
+            spec = self._spec(key)
+            listed = self._still_listed(key, spec)
+            for index in asked:
+                listed[index] = Listed.of(index, self._require_whole(self._segment(key, spec, index)))
+            write_manifest(self.root, self._folder(key), key, [listed[index] for index in sorted(listed)])
 
     @contextmanager
     def lease(self, keys: Iterable[StageKey]) -> Iterator[None]:
@@ -261,152 +256,81 @@ class Store:
             pool=pool_file(self.root, key.stage, digest_of({"segment": key.segments[index], "layout": layout})),
         )
 
-    def _header(self, key: StageKey) -> tuple[ArraySpec | None] | None:
-        """The layout as the entry's own files agree on it, in a tuple; None where they do not, or are not there."""
+    def _spec(self, key: StageKey) -> ArraySpec | None:
+        """As read_spec, which is asked again only when the entry's files have changed."""
         folder = self._folder(key)
-        try:
-            stamp = _stamp((folder / RECIPE).stat())
+        stamp: tuple[int, ...] = ()
+        for name in (RECIPE, HEADER):
             with suppress(FileNotFoundError):
-                stamp += _stamp((folder / HEADER).stat())
-        except FileNotFoundError:
-            return None
-        known = self._headers.get(folder)
-        if known and known[0] == stamp:
-            return known[1]
-        header = read_spec(folder, key)
-        if header is not None:
-            self._headers[folder] = (stamp, header)
-        return header
+                status = (folder / name).stat()
+                stamp += (status.st_ino, status.st_size, status.st_mtime_ns)
+        known = self._specs.get(folder)
+        if known is None or known[0] != stamp:
+            known = self._specs[folder] = (stamp, read_spec(folder, key))
+        return known[1]
 
     def _array_spec(self, key: StageKey) -> ArraySpec:
-        header = self._header(key)
-        if header is None:
-            raise _not_created(key, self._folder(key))
-        if header[0] is None:
+        spec = self._spec(key)
+        if spec is None:
             raise StoreError(f"{key.stage} holds blobs, not an array ({self._folder(key)}). Use read_blob.")
-        return header[0]
+        return spec
 
     def _blob_segment(self, key: StageKey, segment: int) -> _Segment:
-        header = self._header(key)
-        if header is None:
-            raise _not_created(key, self._folder(key))
-        if header[0] is not None:
+        if self._spec(key) is not None:
             raise StoreError(f"{key.stage} holds an array, not blobs ({self._folder(key)}). Use read.")
         return self._segment(key, None, segment)
 
     def _present_or_adopted(self, target: _Segment) -> bool:
-        inode, fault = self._fault(target, target.path)
-        if fault:
-            self.quarantine(target.key, target.spec, target.index, inode)
-        elif inode:
+        if self._is_whole(target, target.path):
             return True
-        inode, fault = self._fault(target, target.pool)
-        if fault:
-            self.quarantine(target.key, target.spec, target.index, inode)
-        elif inode and link(target.pool, target.path):
+        if self._is_whole(target, target.pool) and link(target.pool, target.path):
             with self._counting:
                 self.adopted[target.key.stage] += 1
         return target.path.exists()
 
-    def _fault(self, target: _Segment, path: Path) -> tuple[int, str | None]:
-        """The inode of path (0: not there) and what is wrong with it; a file is looked into once per process."""
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return 0, None
-        try:
-            status = os.fstat(descriptor)
-            stamp = (*_stamp(status), target.frames, 0 if target.spec is None else target.spec.segment_frames)
-            if stamp in self._sound:
-                return status.st_ino, None
-            fault = structure_fault(descriptor, status.st_size, target.spec, target.frames)
-        finally:
-            os.close(descriptor)
-        if fault is None:
-            self._sound.add(stamp)
-        return status.st_ino, fault
+    def _is_whole(self, target: _Segment, path: Path) -> bool:
+        """Whether path, one of the two names of a segment, holds it, by its end; what is broken is quarantined."""
+        found = look(path, target.spec, target.frames)
+        if found and found.fault:
+            self.quarantine(target.key, target.spec, target.index, found.inode)
+        return found is not None and found.fault is None
 
-    def _require_present(self, target: _Segment) -> int:
-        inode, fault = self._fault(target, target.path)
-        if fault:
-            raise self._corrupt(target, inode, fault)
-        if not inode:
-            raise _missing(target)
-        return inode
+    def _require_whole(self, target: _Segment, *, content: bool = False) -> Look:
+        found = look(target.path, target.spec, target.frames, content=content)
+        if found is None:
+            raise MissingSegmentError(f"{target} is not in the cache. Run again: it is computed anew.")
+        if found.fault:
+            self.quarantine(target.key, target.spec, target.index, found.inode)
+            raise CorruptSegmentError(
+                f"{target} is broken: {found.fault}. It was moved to {self.root / '.quarantine'}; "
+                "run again, it is computed anew."
+            )
+        return found
 
-    def _read_part(self, target: _Segment, spec: ArraySpec, frames: FrameRange) -> NDArray[Any]:
-        inode = self._require_present(target)
+    def _read(self, target: _Segment, decode: Callable[[], T]) -> T:
+        self._require_whole(target)
         try:
-            return read_frames(target.path.parent, spec, frames)
-        except MissingSegmentError:
-            self._require_present(target)
+            return decode()
+        except Exception:
+            # A decoder says much the same of broken bytes, of lost ones and of a process that is being shut down.
+            self._require_whole(target, content=True)
             raise
-        except Exception as error:
-            # A decoder says much the same of broken bytes and of a process that is being shut down: look again.
-            with suppress(FileNotFoundError):
-                fault = content_fault(target.path, spec, target.frames)
-                if fault:
-                    raise self._corrupt(target, inode, fault) from error
-            raise
-
-    def _corrupt(self, target: _Segment, inode: int, fault: str) -> CorruptSegmentError:
-        self.quarantine(target.key, target.spec, target.index, inode)
-        return CorruptSegmentError(
-            f"{target} is broken: {fault}. It was moved to {self.root / '.quarantine'}; run again, it is computed anew."
-        )
 
     def _commit(self, target: _Segment, data: bytes) -> bool:
         with disk_errors(self.root):
             won = publish(self.root, target.path, data, pool=target.pool)
             if not won:
                 return False
-            with suppress(FileNotFoundError):
-                self._written[_stamp(target.path.stat())] = Listed.of(target.index, data)
             record_commit(self.root, target.key.stage, target.key.digest, target.index)
         with self._counting:
             self.computed[target.key.stage] += 1
         return True
 
-    def _listed(self, target: _Segment) -> Listed:
-        self._require_present(target)
-        with suppress(FileNotFoundError):
-            written = self._written.get(_stamp(target.path.stat()))
-            if written is not None and written.segment == target.index:
-                return written
-        return Listed.of(target.index, self._whole(target))
-
-    def _whole(self, target: _Segment) -> bytes:
-        """A segment's file with every checksum in it looked at."""
-        inode = self._require_present(target)
-        try:
-            data = target.path.read_bytes()
-        except FileNotFoundError:
-            raise _missing(target) from None
-        fault = data_fault(data, target.spec, target.frames)
-        if fault:
-            raise self._corrupt(target, inode, fault)
-        return data
-
-    def _still_listed(self, key: StageKey, spec: ArraySpec | None) -> dict[int, Listed] | None:
-        """What of the manifest holds by the sizes of the files; None: there is no manifest."""
-        manifest = read_manifest(self._folder(key))
-        if manifest is None:
-            return None
+    def _still_listed(self, key: StageKey, spec: ArraySpec | None) -> dict[int, Listed]:
+        """What of the manifest holds by the sizes of the files."""
         still = {}
-        for item in manifest:
+        for item in read_manifest(self._folder(key)) or ():
             with suppress(FileNotFoundError, ShapeError):
                 if self._segment(key, spec, item.segment).path.stat().st_size == item.size_bytes:
                     still[item.segment] = item
         return still
-
-
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _missing(target: _Segment) -> MissingSegmentError:
-    return MissingSegmentError(f"{target} is not in the cache. Run again: it is computed anew.")
-
-
-def _not_created(key: StageKey, folder: Path) -> MissingSegmentError:
-    return MissingSegmentError(f"{key.stage} has no entry of its own at {folder}. Run again: it is made anew.")

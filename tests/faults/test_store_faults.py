@@ -260,6 +260,30 @@ def test_full_verification_names_every_kind_of_damage_and_quick_what_it_can_see(
     assert Store(root).missing(KEY) == [0, 1]
 
 
+def test_a_file_that_several_entries_share_is_read_once_and_set_aside_from_each(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = StageKey(KEY.stage, ("a", "z"))
+    store = Store(root)
+    store.create(other, SPEC, {})
+    assert store.missing(other) == [1]
+    pread, offsets = os.pread, []
+
+    def counted(descriptor: int, size: int, offset: int) -> bytes:
+        offsets.append(offset)
+        return pread(descriptor, size, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", counted)
+        assert verify(root, quick=False).segments == 3
+    assert offsets.count(0) == 2  # the first frame of segment 0, shared, and of segment 1
+    data = bytearray(_shard(root, 0).read_bytes())
+    data[5] ^= 1
+    _overwrite(_shard(root, 0), data)
+    assert len(verify(root, quick=False).faults) == 2
+    assert (Store(root).missing(KEY), Store(root).missing(other)) == ([0], [0, 1])
+
+
 def test_verification_finds_lost_segments_lost_headers_and_exchanged_files(root: Path) -> None:
     other = StageKey("extract_frames", ("a", "b"))
     store = Store(root)
@@ -267,11 +291,12 @@ def test_verification_finds_lost_segments_lost_headers_and_exchanged_files(root:
     store.write(other, 0, FRAMES[:4])
     (entry_folder(root, other.stage, other.digest) / "zarr.json").unlink()
     _shard(root, 0).unlink()
-    _shard(root, 1).write_bytes(encode_shard(SPEC, FRAMES[:3]))
+    larger = frames_spec(3, 4, 4, 3, 4, "default")
+    _shard(root, 1).write_bytes(encode_shard(larger, np.zeros(larger.shape, dtype=np.uint8)))
     reasons = {fault.path.name: fault.reason for fault in verify(root, quick=False).faults}
     assert reasons.keys() == {other.digest, "c.0.0.0.0", "c.1.0.0.0"}
     assert "manifest lists it" in reasons["c.0.0.0.0"]
-    assert reasons["c.1.0.0.0"] == "its checksum is not what the manifest lists"
+    assert reasons["c.1.0.0.0"] == "it is not the file that its manifest lists"
     assert verify(root, quick=False).faults == ()
 
 

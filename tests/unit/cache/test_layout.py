@@ -14,7 +14,7 @@ from propainter.core.frames import FrameRange
 from propainter.core.settings import Storage
 
 SPECS = [
-    *(frames_spec(5, 8, 16, channels, 2, storage) for channels in (3, 4) for storage in ("default", "fast", "exact")),
+    *(frames_spec(5, 8, 16, channels, 2, storage) for channels in (3, 4) for storage in ("default", "fast")),
     *(flow_spec(5, 8, 16, 2, storage) for storage in ("default", "fast", "exact")),
 ]
 
@@ -51,6 +51,10 @@ def test_the_storage_setting_chooses_type_and_codec(
     assert (flow.shape, flow.dtype, _compression(flow)) == ((5, 2, 2, 8, 16), flow_dtype, flow_codec)
     assert (frames.shape, frames.dtype, _compression(frames)) == ((5, 8, 16, 3), "uint8", frames_codec)
     assert (flow.frame_bytes, frames.frame_bytes) == (4 * 8 * 16 * np.dtype(flow_dtype).itemsize, 8 * 16 * 3)
+
+
+def test_exact_storage_of_flow_does_not_touch_frames() -> None:
+    assert frames_spec(5, 8, 16, 3, 2, "exact") == frames_spec(5, 8, 16, 3, 2, "default")
 
 
 def test_segments_cover_the_frames_and_the_last_may_be_short() -> None:

@@ -1,14 +1,18 @@
 """Upkeep: listing, pinning, and what may go first."""
 
 import os
+import shutil
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cache import maintenance
 from cache.keys import StageKey
-from cache.layout import frames_spec, lease_file
+from cache.layout import entry_folder, frames_spec, lease_file
 from cache.maintenance import gc, list_entries, pin, stat, unpin, used_bytes, verify
 from cache.store import Store
 from propainter.core.errors import StoreError
@@ -58,8 +62,28 @@ def test_the_total_has_one_line_per_stage(store: Store) -> None:
     ]
 
 
-def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert (list_entries(tmp_path / "no"), stat(tmp_path / "no"), used_bytes(tmp_path / "no")) == ((), (), 0)
+@pytest.mark.parametrize(
+    "command",
+    [
+        list_entries,
+        stat,
+        partial(verify, quick=True),
+        partial(gc, max_bytes=0),
+        partial(pin, digest="ab"),
+        partial(unpin, digest="ab"),
+    ],
+)
+def test_where_there_is_no_cache_upkeep_says_so_and_makes_none(
+    tmp_path: Path, command: Callable[[Path], object]
+) -> None:
+    for root in (tmp_path / "no" / "cache", tmp_path):
+        with pytest.raises(StoreError, match=rf"^there is no cache in {root}\. .*--cache DIR"):
+            command(root)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_there_is_no_cache_nothing_is_used(tmp_path: Path) -> None:
+    assert used_bytes(tmp_path / "no") == 0
 
 
 def test_age_takes_the_entries_that_nobody_used_since(store: Store) -> None:
@@ -106,6 +130,36 @@ def test_a_shared_segment_counts_once_and_stays_as_long_as_one_entry_has_it(stor
     ] == []
 
 
+def test_a_segment_that_only_the_pool_still_has_counts_until_gc_frees_it(store: Store) -> None:
+    key = _entry(store, "refine_frames", "ab")
+    _entry(store, "refine_frames", "ac")
+    whole = used_bytes(store.root)
+    shutil.rmtree(entry_folder(store.root, key.stage, key.digest))
+    assert used_bytes(store.root) == whole
+    collected = gc(store.root)
+    assert collected.freed_bytes == pytest.approx(whole / 3, rel=0.01)
+    assert used_bytes(store.root) == collected.kept_bytes == whole - collected.freed_bytes
+
+
+def test_two_collections_at_once_do_not_both_count_what_is_freed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _entry(store, "refine_frames", "ab")
+    _entry(store, "refine_frames", "ac", used_days_ago=1)
+    before = used_bytes(store.root)
+    trash, collected = maintenance._trash, []
+
+    def after_another(root: Path, entry: maintenance.Entry) -> object:
+        monkeypatch.undo()
+        collected.append(gc(root, max_bytes=0))
+        return trash(root, entry)
+
+    monkeypatch.setattr(maintenance, "_trash", after_another)
+    collected.append(gc(store.root, max_bytes=0))
+    assert [(len(each.removed), each.in_use, each.freed_bytes, each.kept_bytes) for each in collected] == [
+        (2, (), before, 0),
+        (0, (), 0, 0),
+    ]
+
+
 def test_a_pinned_entry_stays_until_it_is_unpinned(store: Store) -> None:
     key = _entry(store, "refine_frames", "ab", used_days_ago=10)
     assert pin(store.root, key.digest[:8]).digest == key.digest
@@ -140,6 +194,20 @@ def test_temporary_files_are_swept_after_a_day_and_quarantine_after_a_week(
             sorted(path.name for name in (".tmp", ".quarantine", ".trash") for path in (store.root / name).iterdir())
         )
     assert left == [["bad", "stray"], ["bad"], []]
+
+
+def test_a_lease_without_an_entry_is_swept_when_it_is_old_and_nobody_holds_it(store: Store) -> None:
+    used = _entry(store, "refine_frames", "ab", used_days_ago=2)
+    never, held, fresh = (StageKey("refine_frames", (name,)) for name in ("never", "held", "fresh"))
+    with store.lease([never, fresh]):
+        pass
+    with store.lease([held]):
+        for key, days in ((never, 2.0), (held, 2.0), (fresh, 0.5)):
+            then = time.time() - days * DAY_S
+            os.utime(lease_file(store.root, key.stage, key.digest), (then, then))
+        gc(store.root)
+        left = [key for key in (used, never, held, fresh) if lease_file(store.root, key.stage, key.digest).exists()]
+    assert left == [used, held, fresh]
 
 
 def test_a_sound_cache_verifies_and_says_how_much_it_looked_at(store: Store) -> None:

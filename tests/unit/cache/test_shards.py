@@ -1,5 +1,6 @@
 """Whether a shard's index and its file belong together, where every checksum is right."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from cache.layout import frames_spec
-from cache.shards import content_fault, data_fault, decode_blob, encode_blob, encode_shard
+from cache.layout import ArraySpec, frames_spec
+from cache.shards import decode_blob, encode_blob, encode_shard, look
 
 SPEC = frames_spec(3, 2, 4, 3, 4, "default")
 SHARD = encode_shard(SPEC, np.random.default_rng(1).integers(0, 255, SPEC.shape, dtype=np.uint8))
@@ -22,10 +23,17 @@ def _with_index(index: list[list[int]]) -> bytes:
     return BODY + packed + struct.pack("<I", google_crc32c.value(packed))
 
 
-def test_a_shard_is_its_frames_one_behind_the_other_and_an_index() -> None:
+def _fault(folder: Path, data: bytes, spec: ArraySpec | None = SPEC, frames: int = 3) -> str | None:
+    (folder / "segment").write_bytes(data)
+    found = look(folder / "segment", spec, frames, content=True)
+    assert found is not None
+    return found.fault
+
+
+def test_a_shard_is_its_frames_one_behind_the_other_and_an_index(tmp_path: Path) -> None:
     assert INDEX == [[0, LENGTH], [LENGTH, LENGTH], [2 * LENGTH, LENGTH], [ABSENT, ABSENT]]
     assert _with_index(INDEX) == SHARD
-    assert data_fault(SHARD, SPEC, 3) is None
+    assert _fault(tmp_path, SHARD) is None
 
 
 @pytest.mark.parametrize(
@@ -40,14 +48,16 @@ def test_a_shard_is_its_frames_one_behind_the_other_and_an_index() -> None:
         ({1: [LENGTH, 0], 2: [LENGTH, 2 * LENGTH]}, "do not tile"),
     ],
 )
-def test_an_index_that_does_not_fit_its_file_is_a_fault(changed: dict[int, list[int]], reason: str | None) -> None:
+def test_an_index_that_does_not_fit_its_file_is_a_fault(
+    tmp_path: Path, changed: dict[int, list[int]], reason: str | None
+) -> None:
     index = [changed.get(frame, entry) for frame, entry in enumerate(INDEX)]
-    assert (reason or "the checksum of its frame 0") in str(data_fault(_with_index(index), SPEC, 3))
+    assert (reason or "the checksum of its frame 0") in str(_fault(tmp_path, _with_index(index)))
 
 
-def test_a_shard_of_fewer_or_more_frames_is_a_fault() -> None:
-    assert data_fault(SHARD, SPEC, 4) == "its index does not hold its frames"
-    assert data_fault(SHARD, SPEC, 2) == "its index does not hold its frames"
+@pytest.mark.parametrize("frames", [2, 4])
+def test_a_shard_of_fewer_or_more_frames_is_a_fault(tmp_path: Path, frames: int) -> None:
+    assert _fault(tmp_path, SHARD, SPEC, frames) == "its index does not hold its frames"
 
 
 def test_a_shard_does_not_say_where_in_the_video_it_lies() -> None:
@@ -59,15 +69,29 @@ def test_a_shard_does_not_say_where_in_the_video_it_lies() -> None:
 def test_a_block_that_the_disk_cannot_read_is_a_fault_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> bytes:
-        raise OSError(5, "Input/output error", str(path))
+    pread = os.pread
+    for readable_bytes in (0, 16 * 4 + 4):
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert content_fault(tmp_path / "c.0.0.0.0", SPEC, 3) == "the disk cannot read it"
+        def refuse(descriptor: int, size: int, offset: int, left: int = readable_bytes) -> bytes:
+            if offset < len(SHARD) - left:
+                raise OSError(5, "Input/output error")
+            return pread(descriptor, size, offset)
+
+        monkeypatch.setattr(os, "pread", refuse)
+        assert _fault(tmp_path, SHARD) == "the disk cannot read it"
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", bytes(1000)])
-def test_a_blob_comes_back_out_of_its_file(payload: bytes) -> None:
+def test_a_blob_comes_back_out_of_its_file(tmp_path: Path, payload: bytes) -> None:
     data = encode_blob(payload)
-    assert data_fault(data, None, 1) is None
+    assert _fault(tmp_path, data, None, 1) is None
     assert decode_blob(data) == payload
+
+
+def test_a_segment_larger_than_a_block_is_checked_to_its_last_byte(tmp_path: Path) -> None:
+    data = bytearray(encode_blob(bytes(3_000_000)))
+    assert _fault(tmp_path, bytes(data), None) is None
+    for position in (0, 1_048_576, 2_999_999):
+        data[position] = 1
+        assert _fault(tmp_path, bytes(data), None) == "its checksum is wrong"
+        data[position] = 0
