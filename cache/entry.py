@@ -44,6 +44,7 @@ def publish_header(
             "key": key.digest,
             "array": _as_json(spec),
             "segments": list(key.segments),
+            "layout": key.layout,
             "recipe": dict(recipe),
         }
         publish(root, folder / RECIPE, json.dumps(story, indent=1).encode())
@@ -82,7 +83,7 @@ def read_key(folder: Path) -> StageKey:
     """
     story = _load(folder / RECIPE)
     with suppress(KeyError, TypeError, ValueError):
-        key = StageKey(story["stage"], tuple(story["segments"]))
+        key = StageKey(story["stage"], tuple(story["segments"]), story["layout"])
         if key.digest == folder.name:
             return key
     raise MissingSegmentError(f"{folder} holds no {RECIPE} of its own. Run again: it is made anew.")

@@ -30,19 +30,21 @@ def digest_of(recipe: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StageKey:
-    """Identity of one entry: a stage, and for each of its segments the digest of all that this segment depends on.
+    """Identity of one entry: a stage, for each of its segments the digest of all that this segment depends on, and
+    the digest of how they are laid out ("": pieces without a layout).
 
     Two entries that share a segment's digest (and the layout) share its bytes.
     """
 
     stage: str
     segments: tuple[str, ...]
+    layout: str = ""
     digest: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.stage.isidentifier():
             raise ValueError(f"stage {self.stage!r} is not a name.")
-        identity = {"schema": SCHEMA, "stage": self.stage, "segments": self.segments}
+        identity = {"schema": SCHEMA, "stage": self.stage, "segments": self.segments, "layout": self.layout}
         object.__setattr__(self, "digest", digest_of(identity))
 
 

@@ -15,12 +15,12 @@ from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, 
 from tasks.sources import read_holes
 
 EPOCH = 1
-CONTEXT_PAIRS = 5
-"""5 here, 10 for pixels: the released code differs, and parity needs it."""
+CLASSICAL_SEGMENT_PAIRS = 16
+"""The classical engine completes each pair by itself: it needs neither long segments nor context."""
 
 
 def plan_complete_flow(inputs: Inputs, settings: Settings, upstream: Plan) -> StagePlan:
-    segment_pairs = settings.complete_flow.subvideo_length
+    segment_pairs = CLASSICAL_SEGMENT_PAIRS
     return plan_stage(
         "complete_flow",
         epoch=EPOCH,
@@ -28,10 +28,10 @@ def plan_complete_flow(inputs: Inputs, settings: Settings, upstream: Plan) -> St
         tiles=[
             SegmentInputs(
                 tile=tile,
-                reads=(Read(stage="estimate_flow", frames=tile.window),),
-                depends={"holes": inputs.hole_digest(frames_of(tile.window))},
+                reads=(Read(stage="estimate_flow", frames=tile.core),),
+                depends={"holes": inputs.hole_digest(frames_of(tile.core))},
             )
-            for tile in inputs.pairs.tiles(segment_pairs, CONTEXT_PAIRS)
+            for tile in inputs.pairs.tiles(segment_pairs)
         ],
         segment_frames=segment_pairs,
         upstream=upstream,
@@ -45,12 +45,12 @@ def plan_complete_flow(inputs: Inputs, settings: Settings, upstream: Plan) -> St
 def complete_flow(run: Run, index: int) -> Done:
     plan = run.plan["complete_flow"]
     tile = plan.segments[index].tile
-    flow = read_flow(run, "estimate_flow", tile.window)
-    holes = read_holes(run, frames_of(tile.window))
+    flow = read_flow(run, "estimate_flow", tile.core)
+    holes = read_holes(run, frames_of(tile.core))
     with lease(run.devices):
         started = time.perf_counter()
         completed = stage(flow, holes)
         seconds = time.perf_counter() - started
-    stored = to_storage(completed[tile.crop], run.settings.storage)
+    stored = to_storage(completed, run.settings.storage)
     run.store.write(plan.key, index, stored)
     return Done(seconds=seconds, bytes=stored.nbytes)

@@ -144,7 +144,8 @@ def plan_stage(
         )
         for inputs in tiles
     )
-    key = StageKey(stage, tuple(segment.digest for segment in segments))
+    layout = "" if spec is None else digest_of(spec.as_json())
+    key = StageKey(stage, tuple(segment.digest for segment in segments), layout)
     return StagePlan(key=key, spec=spec, recipe=recipe, segments=segments, segment_frames=segment_frames)
 
 

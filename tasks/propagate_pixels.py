@@ -10,7 +10,7 @@ from propainter.core.frames import FrameRange
 from propainter.core.settings import Settings
 from propainter.stages.propagate_pixels import propagate_pixels as stage
 from tasks.devices import lease
-from tasks.flow_storage import read_flow
+from tasks.flow_storage import each_pair
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.sources import read_holes
 
@@ -54,7 +54,7 @@ def propagate_pixels(run: Run, index: int) -> Done:
     plan = run.plan["propagate_pixels"]
     tile = plan.segments[index].tile
     frames = run.store.read(run.plan["extract_frames"].key, tile.window)
-    flow = read_flow(run, "complete_flow", pairs_in(tile.window))
+    flow = each_pair(run, "complete_flow", pairs_in(tile.window))
     holes = read_holes(run, tile.window)
     with lease(run.devices):
         started = time.perf_counter()

@@ -1,5 +1,6 @@
 """Stage propagate_pixels: what another frame shows goes into the hole; nothing is invented."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from propainter.ops.propagation import normalise_frames, pack_propagated, propag
 def propagate_pixels(
     frames: NDArray[np.uint8],
     hole: NDArray[np.bool_],
-    flow: NDArray[np.float32],
+    flow: Iterable[NDArray[np.float32]],
     engine: Literal["classical", "propainter"] = "classical",
     device: str = "cpu",
 ) -> NDArray[np.uint8]:
@@ -22,7 +23,8 @@ def propagate_pixels(
     Args:
         frames: RGB, (T, H, W, 3).
         hole: (T, H, W), True inside.
-        flow: completed, (T-1, 2, 2, H, W), forward then backward, (dx, dy) in pixels.
+        flow: completed, T-1 times (2, 2, H, W): forward then backward, (dx, dy) in pixels. Read once, in order, so
+            that classical needs no more than two pairs in memory.
         engine: propainter moves whole pixels frame to frame, as the generator was trained on; classical follows each
             pixel to the nearest frame that shows it, which is sharper.
         device: where propainter's arithmetic runs; classical always runs on the CPU.
@@ -33,7 +35,8 @@ def propagate_pixels(
     """
     if engine == "classical":
         return fill_along_trajectories(frames, hole, flow)
-    flow_T22HW = torch.from_numpy(flow).to(device)
+    height, width = frames.shape[1:3]
+    flow_T22HW = torch.from_numpy(np.array([*flow], np.float32).reshape(-1, 2, 2, height, width)).to(device)
     propagated_TCHW, left_T1HW = propagate_image(
         normalise_frames(frames).to(device),
         torch.from_numpy(hole)[:, None].to(device),

@@ -4,6 +4,7 @@ Unlike image propagation frame to frame, a colour is sampled once, so it stays s
 Points are N, arrays of x and y in pixels; frames T, rows H, columns W.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,31 @@ _NOWHERE: Points = (np.empty(0, np.intp), np.empty(0, np.intp))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Steps:
+    """Where the points of one frame go in a neighbouring one: places (N,) in it, and whether flow loses them."""
+
+    x: Floats
+    y: Floats
+    lost: Bools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Traced:
+    """All that is needed of the flow, frame by frame: flow itself is gone, so memory is the points' and not the flow's.
+
+    unsure: pixels that must not serve as a source. points: the pixels to fill, with a rim. ahead, behind: their steps
+    to the next and to the previous frame, None where there is none. exposure: logarithm of each frame's brightness
+    (T, 3) against the first's.
+    """
+
+    unsure: Bools
+    points: list[Points]
+    ahead: list[_Steps | None]
+    behind: list[_Steps | None]
+    exposure: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Origins:
     """Where each pixel (H, W) of one frame is first seen: the frame (-1: nowhere) and the place in it."""
 
@@ -48,100 +74,121 @@ class _Found:
     distances: Floats
 
 
-def fill_along_trajectories(frames: NDArray[np.uint8], hole: Bools, flow: NDArray[np.float32]) -> NDArray[np.uint8]:
+def fill_along_trajectories(
+    frames: NDArray[np.uint8], hole: Bools, flow: Iterable[NDArray[np.float32]]
+) -> NDArray[np.uint8]:
     """Shapes, units and result as in stages.propagate_pixels; the codes are KNOWN and HOLE alone."""
     count = len(frames)
     out = np.concatenate([frames, np.where(hole, HOLE, KNOWN).astype(np.uint8)[..., None]], axis=-1)
-    paths, unsure = _background(flow, hole)
-    exposure = _exposure(frames, unsure, paths)
-    points: list[Points] = [
-        np.nonzero(unsure[t] | near(hole[t], _RIM_PX)) if hole[t].any() else _NOWHERE for t in range(count)
-    ]
+    traced = _trace(frames, hole, flow)
     found: list[list[_Found]] = [[] for _ in range(count)]
-    for step, direction in ((1, 0), (-1, 1)):
+    for step, steps in ((1, traced.ahead), (-1, traced.behind)):
         origins = None
         for t in range(count - 2, -1, -1) if step == 1 else range(1, count):
-            pair = min(t, t + step)
-            origins = _follow(
-                unsure[t + step],
-                points[t],
-                t + step,
-                paths[pair, direction],
-                paths[pair, 1 - direction],
-                origins,
-            )
-            found[t].append(_collect(frames, exposure, t, points[t], origins))
+            origins = _follow(traced.unsure[t + step], traced.points[t], t + step, steps[t], origins)
+            found[t].append(_collect(frames, traced.exposure, t, traced.points[t], origins))
     for t in range(count):
         if hole[t].any() and found[t]:
-            _paint(out[t], hole[t], points[t], found[t])
+            _paint(out[t], hole[t], traced.points[t], found[t])
     return out
 
 
-def _background(flow: NDArray[np.float32], hole: Bools) -> tuple[NDArray[np.float32], Bools]:
-    """Flow to follow, and the pixels that must not serve as a source: the hole, and around it what moves otherwise
-    than the background, be it the object's own motion leaking out or something that passes."""
-    paths, unsure = flow.copy(), hole.copy()
-    for pair in range(len(flow)):
-        for direction in (0, 1):
-            t = pair + direction
-            if hole[t].any():
-                background = estimate_background(flow[pair, direction], hole[t])
-                here = paths[pair, direction][:, *background.box]
-                error_px2 = np.square(here - background.flow).sum(axis=0)
-                size_px2 = np.square(background.flow).sum(axis=0)
-                unsure[t][background.box] |= error_px2 > RELATIVE_TOLERANCE * size_px2 + TOLERANCE_PX2
-                here[:] = background.flow
-    return paths, unsure
+def _trace(frames: NDArray[np.uint8], hole: Bools, flow: Iterable[NDArray[np.float32]]) -> _Traced:
+    """One pass over the flow, two pairs held at a time: a frame's unsure pixels are known once both pairs that it
+    belongs to have been seen."""
+    count = len(frames)
+    traced = _Traced(
+        unsure=hole.copy(),
+        points=[_NOWHERE] * count,
+        ahead=[None] * count,
+        behind=[None] * count,
+        exposure=np.zeros((count, 3), np.float32),
+    )
+    before: NDArray[np.float32] | None = None
+    pairs = iter(flow)
+    for t in range(count):
+        after = next(pairs).copy() if t < count - 1 else None
+        if after is not None:
+            _follow_background(after, hole, traced.unsure, t)
+        if hole[t].any():
+            traced.points[t] = np.nonzero(traced.unsure[t] | near(hole[t], _RIM_PX))
+        if after is not None:
+            traced.ahead[t] = _steps(traced.points[t], after[0], after[1])
+        if before is not None:
+            traced.behind[t] = _steps(traced.points[t], before[1], before[0])
+            traced.exposure[t] = traced.exposure[t - 1] + _exposure_step(frames, traced.unsure, before[0], t - 1)
+        before = after
+    return traced
 
 
-def _exposure(frames: NDArray[np.uint8], unsure: Bools, paths: NDArray[np.float32]) -> Floats:
-    """Logarithm of each frame's brightness (T, 3) against the first's: the median step along the background's flow."""
-    count, height, width = unsure.shape
+def _follow_background(pair_22HW: NDArray[np.float32], hole: Bools, unsure: Bools, t: int) -> None:
+    """Put the background's flow in the holes' surroundings into the pair of frames t and t + 1, and mark what moves
+    otherwise there: the object's own motion leaking out, or something that passes."""
+    for direction in (0, 1):
+        seen_in = t + direction
+        if hole[seen_in].any():
+            background = estimate_background(pair_22HW[direction], hole[seen_in])
+            here = pair_22HW[direction][:, *background.box]
+            error_px2 = np.square(here - background.flow).sum(axis=0)
+            size_px2 = np.square(background.flow).sum(axis=0)
+            unsure[seen_in][background.box] |= error_px2 > RELATIVE_TOLERANCE * size_px2 + TOLERANCE_PX2
+            here[:] = background.flow
+
+
+def _exposure_step(frames: NDArray[np.uint8], unsure: Bools, ahead_2HW: NDArray[np.float32], t: int) -> Floats:
+    """How much brighter frame t + 1 is than frame t: logarithm (3,), the median along the background's flow."""
+    height, width = unsure.shape[1:]
     stride = max(1, int((height * width / _EXPOSURE_SAMPLES) ** 0.5))
     y, x = (a.ravel() for a in np.mgrid[:height:stride, :width:stride])
-    steps = np.zeros((count, 3), np.float32)
-    for pair in range(count - 1):
-        to_x = np.rint(x + paths[pair, 0, 0, y, x]).astype(np.intp)
-        to_y = np.rint(y + paths[pair, 0, 1, y, x]).astype(np.intp)
-        both = (to_x >= 0) & (to_x < width) & (to_y >= 0) & (to_y < height) & ~unsure[pair, y, x]
-        both[both] = ~unsure[pair + 1, to_y[both], to_x[both]]
-        if both.any():
-            here = frames[pair, y[both], x[both]].astype(np.float32)
-            there = frames[pair + 1, to_y[both], to_x[both]].astype(np.float32)
-            steps[pair + 1] = np.median(np.log((there + _DARK) / (here + _DARK)), axis=0)
-    return np.cumsum(steps, axis=0)
+    to_x = np.rint(x + ahead_2HW[0, y, x]).astype(np.intp)
+    to_y = np.rint(y + ahead_2HW[1, y, x]).astype(np.intp)
+    both = (to_x >= 0) & (to_x < width) & (to_y >= 0) & (to_y < height) & ~unsure[t, y, x]
+    both[both] = ~unsure[t + 1, to_y[both], to_x[both]]
+    if not both.any():
+        return np.zeros(3, np.float32)
+    here = frames[t, y[both], x[both]].astype(np.float32)
+    there = frames[t + 1, to_y[both], to_x[both]].astype(np.float32)
+    step: Floats = np.median(np.log((there + _DARK) / (here + _DARK)), axis=0).astype(np.float32)
+    return step
 
 
-def _follow(
-    unsure: Bools, points: Points, neighbour: int,
-    flow_2HW: NDArray[np.float32], check_2HW: NDArray[np.float32], origins: _Origins | None,
-) -> _Origins:  # fmt: skip
+def _steps(points: Points, flow_2HW: NDArray[np.float32], check_2HW: NDArray[np.float32]) -> _Steps:
+    """Where flow takes the points; lost where they leave the frame, or the flow back does not agree."""
+    height, width = flow_2HW.shape[1:]
+    y, x = points
+    step_N2 = flow_2HW[:, y, x].T
+    to_x, to_y = x + step_N2[:, 0], y + step_N2[:, 1]
+    inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
+    back_N2 = check_2HW[:, _nearest(to_y, height), _nearest(to_x, width)].T
+    size_px2 = np.square(step_N2).sum(axis=1) + np.square(back_N2).sum(axis=1)
+    agrees = np.square(step_N2 + back_N2).sum(axis=1) < RELATIVE_TOLERANCE * size_px2 + TOLERANCE_PX2
+    return _Steps(x=to_x.astype(np.float32), y=to_y.astype(np.float32), lost=~(inside & agrees))
+
+
+def _nearest(place_N: NDArray[np.floating], side: int) -> Ints:
+    nearest: Ints = np.clip(np.rint(place_N), 0, side - 1).astype(np.intp)
+    return nearest
+
+
+def _follow(unsure: Bools, points: Points, neighbour: int, steps: _Steps | None, origins: _Origins | None) -> _Origins:
     """One step of every trajectory, to a neighbour whose own origins are known already; unsure is the neighbour's.
 
     A point that lands on a sure pixel ends there. One that lands in the neighbour's unsure pixels takes the origin of
     the nearest of them, shifted by the fraction of a pixel between the two.
     """
+    assert steps is not None, "every frame but the outermost has steps to its neighbour"
     height, width = unsure.shape
-    y, x = points
-    step_N2 = flow_2HW[:, y, x].T
-    to_x, to_y = x + step_N2[:, 0], y + step_N2[:, 1]
-    inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
-    near_x = np.clip(np.rint(to_x), 0, width - 1).astype(np.intp)
-    near_y = np.clip(np.rint(to_y), 0, height - 1).astype(np.intp)
-    back_N2 = check_2HW[:, near_y, near_x].T
-    size_px2 = np.square(step_N2).sum(axis=1) + np.square(back_N2).sum(axis=1)
-    agrees = np.square(step_N2 + back_N2).sum(axis=1) < RELATIVE_TOLERANCE * size_px2 + TOLERANCE_PX2
-    lost = ~(inside & agrees)
-    origin_frame = np.full(len(x), neighbour)
-    origin_x, origin_y = to_x.astype(np.float32), to_y.astype(np.float32)
+    near_x, near_y = _nearest(steps.x, width), _nearest(steps.y, height)
+    origin_frame = np.full(len(near_x), neighbour)
+    origin_x, origin_y, lost = steps.x.copy(), steps.y.copy(), steps.lost.copy()
     onward = unsure[near_y, near_x]
     if origins is None:
         lost |= onward
     else:
         at = near_y[onward], near_x[onward]
         origin_frame[onward] = origins.frame[at]
-        origin_x[onward] = origins.x[at] + (to_x[onward] - near_x[onward])
-        origin_y[onward] = origins.y[at] + (to_y[onward] - near_y[onward])
+        origin_x[onward] = origins.x[at] + (steps.x[onward] - near_x[onward])
+        origin_y[onward] = origins.y[at] + (steps.y[onward] - near_y[onward])
     lost |= (origin_x < 0) | (origin_x > width - 1) | (origin_y < 0) | (origin_y > height - 1)
     origin_frame[lost] = -1
     here = _Origins(
@@ -149,7 +196,7 @@ def _follow(
         x=np.zeros((height, width), np.float32),
         y=np.zeros((height, width), np.float32),
     )
-    here.frame[y, x], here.x[y, x], here.y[y, x] = origin_frame, origin_x, origin_y
+    here.frame[points], here.x[points], here.y[points] = origin_frame, origin_x, origin_y
     return here
 
 
