@@ -1,0 +1,49 @@
+"""RAFT's encoders: a frame to features on an eighth of its sides.
+
+Axes: T frames, H rows, W columns; h, w an eighth of them:
+    features_T256hw = encoder(frames_T3HW)
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+Norm = Callable[[int], nn.Module]
+
+
+class Encoder(nn.Module):
+    """A stem and three stages of two residual blocks; the stem and the last two stages halve the sides."""
+
+    def __init__(self, norm: Norm) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3)
+        self.norm1 = norm(64)
+        self.layer1 = nn.Sequential(_ResidualBlock(64, 64, norm), _ResidualBlock(64, 64, norm))
+        self.layer2 = nn.Sequential(_ResidualBlock(64, 96, norm, halve=True), _ResidualBlock(96, 96, norm))
+        self.layer3 = nn.Sequential(_ResidualBlock(96, 128, norm, halve=True), _ResidualBlock(128, 128, norm))
+        self.conv2 = nn.Conv2d(128, 256, 1)
+
+    def forward(self, frames_T3HW: Tensor) -> Tensor:
+        stem = self.norm1(self.conv1(frames_T3HW)).relu_()
+        features_T256hw: Tensor = self.conv2(self.layer3(self.layer2(self.layer1(stem))))
+        return features_T256hw
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, inputs: int, outputs: int, norm: Norm, *, halve: bool = False) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=2 if halve else 1, padding=1)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.norm1 = norm(outputs)
+        self.norm2 = norm(outputs)
+        self.downsample: nn.Module = nn.Identity()
+        if halve:
+            # One norm under two names, because the checkpoint has both.
+            self.norm3 = norm(outputs)
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=2), self.norm3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm1(self.conv1(x)).relu_()
+        y = self.norm2(self.conv2(y)).relu_()
+        y = y + self.downsample(x)
+        return y.relu_()

@@ -1,0 +1,96 @@
+"""Modulated deformable convolution in plain PyTorch.
+
+Axes: B batch, C and O channels in and out, G offset groups, K = 9 taps, H rows, W columns, N = H * W places:
+    out_BOHW = deform_conv(image_BCHW, offset_BGK2HW, modulation_BGKHW, weight_OC33, bias_O)
+Source: Zhu et al., Deformable ConvNets v2, CVPR 2019.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+TAPS = 9
+
+
+def deform_conv(
+    image_BCHW: Tensor, offset_BGK2HW: Tensor, modulation_BGKHW: Tensor, weight_OC33: Tensor, bias_O: Tensor
+) -> Tensor:
+    """A 3x3 convolution, padding 1, whose taps each read from a place and with a strength of their own.
+
+    Args:
+        image_BCHW: group g of the offsets moves the g-th slice of its channels.
+        offset_BGK2HW: (dy, dx) in pixels, added to the tap's own place; taps row by row. Outside reads as 0.
+        modulation_BGKHW: factor of each sample.
+        weight_OC33: as of a convolution.
+        bias_O: as of a convolution.
+
+    Returns:
+        (B, O, H, W), dtype and device of image_BCHW.
+    """
+    G = offset_BGK2HW.shape[1]
+    weight_OGKc = weight_OC33.reshape(len(weight_OC33), G, -1, TAPS).transpose(2, 3)
+    y_BNGK, x_BNGK = _places(offset_BGK2HW)
+    modulation_BNGK = _by_place(modulation_BGKHW)
+    sample = _sample_by_bags if image_BCHW.device.type == "cpu" else _sample_by_grid
+    samples_BNGKc = sample(image_BCHW, y_BNGK, x_BNGK, modulation_BNGK)
+    out_BNO = F.linear(samples_BNGKc.flatten(2), weight_OGKc.flatten(1), bias_O)
+    B, _, H, W = image_BCHW.shape
+    return out_BNO.view(B, H, W, -1).permute(0, 3, 1, 2)
+
+
+def _by_place(x_BGKHW: Tensor) -> Tensor:
+    """(B, N, G, K); no copy where a convolution left its channels last."""
+    return x_BGKHW.permute(0, 3, 4, 1, 2).flatten(1, 2)
+
+
+def _places(offset_BGK2HW: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each tap reads: y and x in pixels, float32 whatever the offsets are, (B, N, G, K)."""
+    H, W = offset_BGK2HW.shape[-2:]
+    taps_K = torch.arange(TAPS, device=offset_BGK2HW.device)
+    places_N = torch.arange(H * W, device=offset_BGK2HW.device)[:, None, None]
+    y_N1K = (places_N // W + taps_K // 3 - 1).to(torch.float32)
+    x_N1K = (places_N % W + taps_K % 3 - 1).to(torch.float32)
+    return _by_place(offset_BGK2HW[:, :, :, 0]) + y_N1K, _by_place(offset_BGK2HW[:, :, :, 1]) + x_N1K
+
+
+def _sample_by_grid(image_BCHW: Tensor, y_BNGK: Tensor, x_BNGK: Tensor, modulation_BNGK: Tensor) -> Tensor:
+    """(B, N, G, K, C / G) by grid sampling: the groups become images of their own."""
+    B, C, H, W = image_BCHW.shape
+    N, G = x_BNGK.shape[1:3]
+    grid_BNGK2 = torch.stack((2 * x_BNGK / max(W - 1, 1) - 1, 2 * y_BNGK / max(H - 1, 1) - 1), dim=-1)
+    samples = F.grid_sample(
+        image_BCHW.reshape(B * G, C // G, H, W),
+        grid_BNGK2.transpose(1, 2).reshape(B * G, N, TAPS, 2).to(image_BCHW.dtype),
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=True,
+    )
+    samples_BNGKc = samples.view(B, G, C // G, N, TAPS).permute(0, 3, 1, 4, 2)
+    return samples_BNGKc * modulation_BNGK[..., None]
+
+
+def _sample_by_bags(image_BCHW: Tensor, y_BNGK: Tensor, x_BNGK: Tensor, modulation_BNGK: Tensor) -> Tensor:
+    """(B, N, G, K, C / G) as weighted sums of four table rows: one pixel of one group is one row.
+
+    On a CPU faster than grid sampling, because a row's channels lie side by side. The image gets a rim of zeros, one
+    wide before and two after: places further out are moved onto it, where they read zeros as they should.
+    """
+    B, C, H, W = image_BCHW.shape
+    G = x_BNGK.shape[2]
+    table = F.pad(image_BCHW.permute(0, 2, 3, 1), (0, 0, 1, 2, 1, 2)).reshape(-1, C // G)
+    y, x = y_BNGK.clamp(-1, H).add_(1), x_BNGK.clamp(-1, W).add_(1)
+    top, left = y.int(), x.int()
+    y_fraction, x_fraction = y.sub_(top), x.sub_(left)
+    first = (top * (W + 3) + left) * G + torch.arange(G, dtype=torch.int32, device=x.device)[:, None]
+    first += torch.arange(B, dtype=torch.int32, device=x.device).view(B, 1, 1, 1) * ((H + 3) * (W + 3) * G)
+    below, right = (W + 3) * G, G
+    corners = torch.tensor([0, right, below, below + right], dtype=torch.int32, device=x.device)
+    rows = first[..., None] + corners
+    lower = y_fraction * modulation_BNGK
+    upper = modulation_BNGK - lower
+    lower_right, upper_right = lower * x_fraction, upper * x_fraction
+    weights = torch.stack((upper - upper_right, upper_right, lower - lower_right, lower_right), dim=-1)
+    bags = F.embedding_bag(
+        rows.reshape(-1, 4), table, mode="sum", per_sample_weights=weights.reshape(-1, 4).to(image_BCHW.dtype)
+    )
+    return bags.view(*x_BNGK.shape, C // G)
