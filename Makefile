@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-fast lint bench docs clean
+.PHONY: demo test test-fast parity lint bench docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/propainter demo
@@ -14,6 +14,9 @@ test: $(INSTALLED)
 
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow"
+
+parity: $(INSTALLED)
+	$(BIN)/python tests/golden/whole_runs.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

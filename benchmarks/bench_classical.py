@@ -41,7 +41,7 @@ def main() -> None:
             packed, propagate_s = timed(
                 lambda hole=hole, completed=completed, engine=engine: propagate(frames, hole, completed, engine)
             )
-            result, refine_s = timed(lambda hole=hole, packed=packed: refine_frames(packed, hole))
+            result, refine_s = timed(lambda packed=packed: refine_frames(packed))
             frame_db, hole_db = psnr_db(result, frames, hole)
             left = 100 * (packed[..., 3] != 0).sum() / hole.sum()
             seconds = " ".join(f"{s / len(frames):.4f}" for s in (flow_s, complete_s, propagate_s, refine_s))

@@ -37,11 +37,12 @@ from flows.server import (
     stop_server,
 )
 from propainter.core.errors import MaskError, MediaError, ProPainterError, SettingsError
-from propainter.core.settings import Codec, Engine, Settings, Storage
+from propainter.core.settings import Codec, Engine, Precision, Settings, Storage
 from propainter.runtime.memory import share_one_arena
 from tasks.inspect_inputs import already_inspected, inspect_inputs
 from tasks.output import Output
 from tasks.plan import Inputs
+from tasks.weights import weights_folder
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -74,6 +75,8 @@ def inpaint(
     mask: Path,
     output: Annotated[Path, Parameter(alias="-o")],
     engine: Engine | None = None,
+    weights: Path | None = None,
+    verify_weights: bool = True,
     preset: str | None = None,
     config: Path | None = None,
     width: int | None = None,
@@ -84,6 +87,12 @@ def inpaint(
     mask_dilation: int | None = None,
     mask_threshold: int | None = None,
     subvideo_length: int | None = None,
+    neighbor_length: int | None = None,
+    ref_stride: int | None = None,
+    raft_iter: int | None = None,
+    precision: Precision | None = None,
+    fp16: Annotated[bool, Parameter(negative="")] = False,
+    flow_precision: Precision | None = None,
     codec: Codec | None = None,
     crf: int | None = None,
     keep_size: bool | None = None,
@@ -111,7 +120,11 @@ def inpaint(
     output
         A name that ends in .mp4, .mkv or .mov, or a folder for PNG.
     engine
-        auto or classical (needs no weights).
+        propainter (needs its weights), classical (needs none), or auto: propainter where its weights are installed.
+    weights
+        Folder of the three checkpoints; default PROPAINTER_WEIGHTS or the user's folder for data.
+    verify_weights
+        Refuse checkpoints that are not the released ones; --no-verify-weights for your own.
     preset
         A named set of settings; a configuration file and options win over it.
     config
@@ -128,6 +141,14 @@ def inpaint(
         Mask pixels above this are the hole.
     subvideo_length
         Frames per segment of flow completion and propagation.
+    neighbor_length, ref_stride
+        Frames refined together, and the step between the frames that they refer to (propainter).
+    raft_iter
+        Updates of the optical flow (propainter).
+    precision, fp16
+        Arithmetic of completion and refinement (propainter); --fp16 is --precision fp16.
+    flow_precision
+        Arithmetic of the optical flow (propainter), fp32 unless asked.
     codec
         Default: from the output's name (h264, or png for a folder).
     crf
@@ -169,7 +190,12 @@ def inpaint(
             "extract_frames.start": _place(start),
             "extract_frames.end": _place(end),
             "extract_frames.save_fps": save_fps,
+            "precision": "fp16" if fp16 else precision,
+            "estimate_flow.raft_iter": raft_iter,
+            "estimate_flow.precision": flow_precision,
             "complete_flow.subvideo_length": subvideo_length,
+            "refine_frames.neighbor_length": neighbor_length,
+            "refine_frames.ref_stride": ref_stride,
             "encode_video.codec": codec,
             "encode_video.crf": crf,
             "encode_video.keep_size": keep_size,
@@ -190,7 +216,7 @@ def inpaint(
             server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
         inputs = inspect_inputs(video.absolute(), mask.absolute(), settings)
         if server is None:
-            return _explain(inputs, place, settings, root, devices)
+            return _explain(inputs, place, settings, root, devices, weights_folder(weights), verify_weights)
         stack.enter_context(already_inspected(inputs, place))
         server.wait()
         mark_dead_runs(server_home())
@@ -203,6 +229,7 @@ def inpaint(
 
         done = flow.with_options(on_running=[remember])(
             str(video), str(mask), str(output), asdict(settings), cache=str(root), devices=devices,
+            weights=str(weights) if weights else None, verify_weights=verify_weights,
             overwrite=overwrite, fresh=not resume, cache_size_bytes=_bytes_of(cache_size),
         )  # fmt: skip
     console.print(f"{done['output']}\n{done['report']}", markup=False, soft_wrap=True)
@@ -225,7 +252,9 @@ def demo(folder: Path = Path("demo"), *, cache: Cache = None, keep_server: bool 
     folder.mkdir(parents=True, exist_ok=True)
     video, masks = write_sample(folder, draw_sample())
     console.print(f"Made {video} and {masks}.", markup=False)
-    return inpaint(video, mask=masks, output=folder / "result.mp4", cache=cache, keep_server=keep_server)
+    return inpaint(
+        video, mask=masks, output=folder / "result.mp4", engine="classical", cache=cache, keep_server=keep_server
+    )
 
 
 @cache_app.command(name="ls")
@@ -408,12 +437,14 @@ def _say_status(status: ServerStatus | None) -> None:
         out.print(f"{status.api_url.removesuffix('/api')} ({stays}; log in {status.log})", markup=False, soft_wrap=True)
 
 
-def _explain(inputs: Inputs, place: Output, settings: Settings, root: Path, devices: str) -> int:
+def _explain(
+    inputs: Inputs, place: Output, settings: Settings, root: Path, devices: str, weights: Path, verify_weights: bool
+) -> int:
     """--dry-run: what is cached, what would run, and what it would take on disk."""
     from flows.inpaint import demand_of, prepare, projected_bytes
     from flows.record import Tally
 
-    run = prepare(inputs, place, settings, cache=root, devices=devices).run
+    run = prepare(inputs, place, settings, cache=root, devices=devices, weights=weights, verify_weights=verify_weights)
     demanded = demand_of(run)
     tally = Tally()
     tally.planned(run.plan, demanded)
@@ -421,7 +452,7 @@ def _explain(inputs: Inputs, place: Output, settings: Settings, root: Path, devi
     for stage, frames in tally.frames_to_compute.items():
         table.add_row(stage, str(frames), str(tally.frames_reused[stage]))
     out.print(table)
-    for notice in inputs.notices:
+    for notice in run.inputs.notices:
         out.print(notice, markup=False, soft_wrap=True)
     needed = projected_bytes(run.plan, demanded.to_compute)
     out.print(

@@ -1,7 +1,7 @@
 """Remove what a mask marks from a video: plan, run what the cache lacks, join, report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,13 +13,14 @@ from prefect.utilities.annotations import opaque
 
 from cache.maintenance import require_room
 from flows.configuration import cache_folder, load_settings
-from flows.manifest import StageStats
+from flows.manifest import StageStats, claim_output
 from flows.progress import progress
 from flows.record import Outcome, Tally, leave_record, was_written_by_us
 from flows.schedule import Future, run_in_order
-from propainter.core.errors import CorruptSegmentError, FlowRangeError, RunError
+from propainter.core.errors import CorruptSegmentError, FlowRangeError, RunError, ShapeError
 from propainter.core.settings import Settings
 from propainter.media.encode_spec import EncodeSpec, plan_encoding
+from propainter.models.raft.network import MIN_SIDE_PX
 from propainter.runtime.memory import MemorySampler
 from tasks.complete_flow import complete_flow, plan_complete_flow
 from tasks.devices import resolve_devices
@@ -31,6 +32,7 @@ from tasks.output import Output
 from tasks.plan import Demand, Done, Inputs, Node, Plan, Run, StagePlan, demand
 from tasks.propagate_pixels import plan_propagate_pixels, propagate_pixels
 from tasks.refine_frames import plan_refine_frames, refine_frames
+from tasks.weights import Weights, are_installed, find_weights, weights_folder
 
 T = TypeVar("T")
 
@@ -56,37 +58,66 @@ COMPRESSED_SHARE = {"extract_frames": 0.9, "estimate_flow": 0.5, "complete_flow"
 """Stored bytes over raw bytes, rounded up from real clips; what is not named here is taken as raw."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A run that has been looked at, checked and planned, and has changed nothing yet."""
-
-    run: Run
-    output: Output
-
-
 def prepare(
-    inputs: Inputs, output: Output, settings: Settings, *, cache: Path, devices: str
-) -> Prepared:  # fmt: skip
-    """Decide everything that a run will do.
+    inputs: Inputs,
+    output: Output,
+    settings: Settings,
+    *,
+    cache: Path,
+    devices: str,
+    weights: Path,
+    verify_weights: bool,
+) -> Run:
+    """Decide everything that a run will do, before it changes anything.
 
     Raises:
         ProPainterError: with one line that says what, the value and the way out.
     """
     encode = plan_encoding(inputs.info, settings.encode_video, inputs.geometry, output.path)
-    if settings.engine == "auto":
-        settings = replace(settings, engine="classical")
-    plan = plan_stages(inputs, settings, encode)
-    run = Run(inputs=inputs, settings=settings, plan=plan, encode=encode, cache=cache, devices=resolve_devices(devices))
-    return Prepared(run=run, output=output)
+    settings, inputs = choose_engine(settings, inputs, weights)
+    found = find_weights(weights, verify=verify_weights) if settings.engine == "propainter" else None
+    return Run(
+        inputs=inputs,
+        settings=settings,
+        plan=plan_stages(inputs, settings, encode, found),
+        encode=encode,
+        cache=cache,
+        devices=resolve_devices(devices),
+        weights=found,
+    )
 
 
-def plan_stages(inputs: Inputs, settings: Settings, encode: EncodeSpec) -> Plan:
+def choose_engine(settings: Settings, inputs: Inputs, weights: Path) -> tuple[Settings, Inputs]:
+    """Settings with the engine decided, and inputs with what the user should know of it.
+
+    Raises:
+        ShapeError: the frames are too small for the networks.
+    """
+    if settings.engine == "classical":
+        return settings, inputs
+    note = None
+    if len(inputs.clip) == 1:
+        note = "Engine classical: a single frame has no neighbours to take anything from."
+    elif settings.engine == "auto" and not are_installed(weights):
+        note = f"Engine classical: there are no ProPainter weights in {weights}. Put them there, or give --weights DIR."
+    if note is not None:
+        return replace(settings, engine="classical"), replace(inputs, notices=(*inputs.notices, note))
+    height_px, width_px = inputs.geometry.height_px, inputs.geometry.width_px
+    if min(height_px, width_px) < MIN_SIDE_PX:
+        raise ShapeError(
+            f"{width_px}x{height_px} is too small for the optical flow network: both sides must be at least "
+            f"{MIN_SIDE_PX} pixels. Give a larger --width and --height, or --engine classical."
+        )
+    return replace(settings, engine="propainter"), inputs
+
+
+def plan_stages(inputs: Inputs, settings: Settings, encode: EncodeSpec, weights: Weights | None) -> Plan:
     """All six stages, each chained to those that it reads."""
     plan: dict[str, StagePlan] = {"extract_frames": plan_extract_frames(inputs, settings)}
-    plan["estimate_flow"] = plan_estimate_flow(inputs, settings, plan)
-    plan["complete_flow"] = plan_complete_flow(inputs, settings, plan)
+    plan["estimate_flow"] = plan_estimate_flow(inputs, settings, weights, plan)
+    plan["complete_flow"] = plan_complete_flow(inputs, settings, weights, plan)
     plan["propagate_pixels"] = plan_propagate_pixels(inputs, settings, plan)
-    plan["refine_frames"] = plan_refine_frames(inputs, settings, plan)
+    plan["refine_frames"] = plan_refine_frames(inputs, settings, weights, plan)
     plan["encode_video"] = plan_encode_video(inputs, settings, encode, plan)
     return plan
 
@@ -103,6 +134,8 @@ def inpaint(
     settings: dict[str, Any] | None = None,
     cache: str | None = None,
     devices: str = "auto",
+    weights: str | None = None,
+    verify_weights: bool = True,
     overwrite: bool = False,
     fresh: bool = False,
     cache_size_bytes: int | None = None,
@@ -112,6 +145,8 @@ def inpaint(
     Args:
         settings: nested as `propainter.core.settings.Settings` is; what is not named keeps its default.
         cache: the store's folder; None: PROPAINTER_CACHE or the platform's cache folder.
+        weights: folder of the three checkpoints; None: PROPAINTER_WEIGHTS or the user's folder for data.
+        verify_weights: refuse files that are not the released ones.
         fresh: compute everything anew, as if the cache held nothing of this video.
 
     Returns:
@@ -122,12 +157,20 @@ def inpaint(
     inputs, place = check_and_inspect(
         Path(video), Path(mask), Path(output), validated, overwrite=overwrite, is_ours=was_written_by_us
     )
-    prepared = prepare(inputs, place, validated, cache=cache_folder(cache), devices=devices)
-    with prepared.output.locked(prepared.run.cache / "outputs"):
+    run = prepare(
+        inputs,
+        place,
+        validated,
+        cache=cache_folder(cache),
+        devices=devices,
+        weights=weights_folder(weights),
+        verify_weights=verify_weights,
+    )
+    with place.locked(run.cache / "outputs"):
         if fresh:
-            for stage in prepared.run.plan.values():
-                prepared.run.store.discard(stage.key, stage.spec)
-        return _inpaint(prepared, cache_size_bytes)
+            for stage in run.plan.values():
+                run.store.discard(stage.key, stage.spec)
+        return _inpaint(run, place, cache_size_bytes)
 
 
 def refuse_to_loop() -> None:
@@ -144,8 +187,7 @@ def refuse_to_loop() -> None:
         )
 
 
-def _inpaint(prepared: Prepared, cache_size_bytes: int | None) -> dict[str, Any]:
-    run, output = prepared.run, prepared.output
+def _inpaint(run: Run, output: Output, cache_size_bytes: int | None) -> dict[str, Any]:
     started = datetime.now(UTC)
     for notice in run.inputs.notices:
         progress().note(notice)
@@ -178,7 +220,7 @@ def complete(
     for last_try in (*[False] * REPLANS, True):
         try:
             _compute_missing(run, tally, cache_size_bytes)
-            notices = join_pieces(sealed(run), sealed(output))
+            notices = join_pieces(sealed(run), sealed(output), claim_output)
             return run, tally.stats(), notices
         except CorruptSegmentError as error:
             if last_try:
@@ -189,7 +231,7 @@ def complete(
                 raise
             progress().note(f"{error} Keeping flow as float32 for this video.")
             settings = replace(run.settings, storage="exact")
-            run = replace(run, settings=settings, plan=plan_stages(run.inputs, settings, run.encode))
+            run = replace(run, settings=settings, plan=plan_stages(run.inputs, settings, run.encode, run.weights))
     raise AssertionError("the last try either returns or raises")
 
 

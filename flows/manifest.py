@@ -18,6 +18,7 @@ from propainter.core.errors import OutputError
 from propainter.runtime.memory import MemorySample
 
 MANIFEST = "manifest.json"
+CLAIM = ".claim"
 SCHEMA = 1
 
 
@@ -95,7 +96,18 @@ def write_manifest(record: RunRecord, folder: Path) -> Path:
     fields = asdict(record) | {"started": record.started.isoformat(), "ended": record.ended.isoformat()}
     # Plain ASCII: a file name that is not valid UTF-8 survives as an escape.
     text = json.dumps({"schema": SCHEMA} | fields, indent=2, allow_nan=False)
-    return publish_file(text.encode("ascii") + b"\n", folder / MANIFEST)
+    path = publish_file(text.encode("ascii") + b"\n", folder / MANIFEST)
+    (folder / CLAIM).unlink(missing_ok=True)
+    return path
+
+
+def claim_output(folder: Path, partial: Path) -> None:
+    """Note in `folder` that `partial` is about to be published: it is ours even if no manifest comes to say so.
+
+    Raises:
+        OutputError: `folder` cannot be written.
+    """
+    publish_file(digest_output(partial).encode(), folder / CLAIM)
 
 
 def read_manifest(folder: Path) -> RunRecord:
@@ -126,14 +138,20 @@ def read_manifest(folder: Path) -> RunRecord:
 
 
 def wrote_output(folder: Path, output: Path) -> bool:
-    """True where the manifest in `folder` says that `output`, as it is now, is what that run wrote.
+    """True where the manifest in `folder`, or a claim, says that `output`, as it is now, is what a run wrote.
 
-    False where there is no such manifest, no output, or the output was changed since.
+    False where there is neither, no output, or the output was changed since.
     """
-    try:
+    known = set()
+    with contextlib.suppress(OSError):
+        known.add((folder / CLAIM).read_text(errors="replace"))
+    with contextlib.suppress(OutputError):
         recorded = read_manifest(folder).output
-        return Path(recorded.path).name == output.name and recorded.digest == digest_output(output)
-    except (OutputError, OSError):
+        if Path(recorded.path).name == output.name:
+            known.add(recorded.digest)
+    try:
+        return bool(known) and digest_output(output) in known
+    except OSError:
         return False
 
 

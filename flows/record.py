@@ -113,7 +113,7 @@ def leave_record(run: Run, output: Output, outcome: Outcome) -> Path:
             height_px=height_px, width_px=width_px,
         ),
         engine=run.settings.engine,
-        weights=None,
+        weights=None if run.weights is None else dict(run.weights.digests),
         settings=asdict(run.settings),
         devices=run.devices,
         versions={"python": platform.python_version()}

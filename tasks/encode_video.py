@@ -1,7 +1,9 @@
 """Put the filled holes into the source's own frames and encode them, piece by piece; then join the pieces."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,12 +73,18 @@ def encode_video(run: Run, index: int) -> Done:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def join_pieces(run: Run, output: Output) -> tuple[str, ...]:
-    """Write the result under its final name from committed pieces. Returns remarks for the user."""
+def join_pieces(run: Run, output: Output, claim: Callable[[Path, Path], None]) -> tuple[str, ...]:
+    """Write the result under its final name from committed pieces. Returns remarks for the user.
+
+    claim: told of the report's folder and of the result, whole, just before that gets its name.
+    """
     plan = run.plan["encode_video"]
     pieces = (run.store.read_blob(plan.key, index) for index in range(len(plan.segments)))
     with output.writing() as partial, video_for("encode_video", run) as video:
         if output.is_folder:
             write_folder(pieces, run.encode, run.inputs.frames, partial)
-            return ()
-        return write_video(pieces, run.encode, video, run.inputs.frames, partial)
+            notices: tuple[str, ...] = ()
+        else:
+            notices = write_video(pieces, run.encode, video, run.inputs.frames, partial)
+        claim(output.report_folder, partial)
+    return notices

@@ -1,6 +1,7 @@
 """Optical flow of a segment's pairs, both ways, on unmasked frames: no change of mask ever recomputes it."""
 
 import time
+from dataclasses import asdict
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -8,10 +9,13 @@ from prefect.cache_policies import NO_CACHE
 from cache.layout import flow_spec
 from propainter.core.frames import FrameRange
 from propainter.core.settings import Settings
+from propainter.models.checkpoints import RAFT
 from propainter.stages.estimate_flow import estimate_flow as stage
+from tasks import networks
 from tasks.devices import lease
-from tasks.flow_storage import to_storage
+from tasks.flow_storage import flow_type, to_storage
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
+from tasks.weights import Weights
 
 EPOCH = 1
 SEGMENT_PAIRS = 16
@@ -22,11 +26,14 @@ def frames_of(pairs: FrameRange) -> FrameRange:
     return FrameRange(pairs.start, pairs.stop + 1)
 
 
-def plan_estimate_flow(inputs: Inputs, settings: Settings, upstream: Plan) -> StagePlan:
+def plan_estimate_flow(inputs: Inputs, settings: Settings, weights: Weights | None, upstream: Plan) -> StagePlan:
+    engine: dict[str, object] = {"engine": settings.engine}
+    if weights is not None:
+        engine |= {**asdict(settings.estimate_flow), "weights": weights.digest(RAFT)}
     return plan_stage(
         "estimate_flow",
         epoch=EPOCH,
-        settings={"engine": settings.engine, "storage": settings.storage},
+        settings=engine | {"storage": flow_type(settings.storage)},
         tiles=[
             SegmentInputs(tile=tile, reads=(Read(stage="extract_frames", frames=frames_of(tile.core)),), depends={})
             for tile in inputs.pairs.tiles(SEGMENT_PAIRS)
@@ -43,9 +50,11 @@ def plan_estimate_flow(inputs: Inputs, settings: Settings, upstream: Plan) -> St
 def estimate_flow(run: Run, index: int) -> Done:
     plan = run.plan["estimate_flow"]
     frames = run.store.read(run.plan["extract_frames"].key, frames_of(plan.segments[index].tile.core))
-    with lease(run.devices):
+    settings = run.settings.estimate_flow
+    with lease(run.devices) as held:
+        raft = None if run.weights is None else networks.raft(run.weights, held.device, settings.precision)
         started = time.perf_counter()
-        flow = stage(frames)
+        flow = stage(frames, raft, iterations=settings.raft_iter)
         seconds = time.perf_counter() - started
     stored = to_storage(flow, run.settings.storage)
     run.store.write(plan.key, index, stored)

@@ -14,6 +14,11 @@ from tasks.plan import Run
 READ_PAIRS = 4
 
 
+def flow_type(storage: Storage) -> str:
+    """The part of the storage that changes numbers: compression does not."""
+    return "float32" if storage == "exact" else "int16"
+
+
 def to_storage(flow: NDArray[np.float32], storage: Storage) -> NDArray[Any]:
     return flow if storage == "exact" else quantise_flow(flow)
 

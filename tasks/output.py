@@ -77,8 +77,6 @@ class Output:
         What an earlier, killed run left half-made is removed first.
         """
         self._remove(self.partial)
-        if self.is_folder:
-            self.partial.mkdir()
         try:
             yield self.partial
             self._publish()

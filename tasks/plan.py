@@ -18,7 +18,8 @@ from propainter.core.frames import FrameRange, Tile, tiles_reaching
 from propainter.core.geometry import Geometry
 from propainter.core.settings import Settings
 from propainter.media.encode_spec import EncodeSpec
-from propainter.media.source import VideoInfo
+from propainter.media.info import VideoInfo
+from tasks.weights import Weights
 
 STAGES = ("extract_frames", "estimate_flow", "complete_flow", "propagate_pixels", "refine_frames", "encode_video")
 
@@ -215,6 +216,7 @@ class Run:
     encode: EncodeSpec
     cache: Path
     devices: tuple[str, ...]
+    weights: Weights | None
 
     @property
     def store(self) -> Store:

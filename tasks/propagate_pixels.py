@@ -1,6 +1,7 @@
 """Pixels that another frame shows, carried along the completed flow into the holes."""
 
 import time
+from typing import Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -56,9 +57,10 @@ def propagate_pixels(run: Run, index: int) -> Done:
     frames = run.store.read(run.plan["extract_frames"].key, tile.window)
     flow = each_pair(run, "complete_flow", pairs_in(tile.window))
     holes = read_holes(run, tile.window)
-    with lease(run.devices):
+    engine: Literal["classical", "propainter"] = "classical" if run.weights is None else "propainter"
+    with lease(run.devices) as held:
         started = time.perf_counter()
-        propagated = stage(frames, holes, flow)[tile.crop]
+        propagated = stage(frames, holes, flow, engine=engine, device=held.device)[tile.crop]
         seconds = time.perf_counter() - started
     run.store.write(plan.key, index, propagated)
     return Done(seconds=seconds, bytes=propagated.nbytes)

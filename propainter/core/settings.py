@@ -9,7 +9,8 @@ from typing import Literal, get_args
 
 from propainter.core.errors import SettingsError
 
-Engine = Literal["auto", "classical"]
+Engine = Literal["auto", "propainter", "classical"]
+Precision = Literal["fp32", "fp16", "bf16"]
 Codec = Literal["h264", "h265", "ffv1", "prores", "png"]
 Storage = Literal["default", "fast", "exact"]
 
@@ -80,6 +81,18 @@ class Masks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EstimateFlow:
+    """Engine propainter alone. Flow stays in fp32 unless asked: half precision shows in it first."""
+
+    raft_iter: int = 20
+    precision: Precision = "fp32"
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.raft_iter <= 100, f"raft_iter is {self.raft_iter}. Give 1 to 100 updates.")
+        _choice("flow_precision", self.precision, get_args(Precision))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteFlow:
     """Frames per segment of the two stages that carry something along time."""
 
@@ -87,6 +100,18 @@ class CompleteFlow:
 
     def __post_init__(self) -> None:
         _require(self.subvideo_length >= 2, f"subvideo_length is {self.subvideo_length}. Give at least 2 frames.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefineFrames:
+    """Engine propainter alone. neighbor_length: frames refined together; ref_stride: between those that they see."""
+
+    neighbor_length: int = 10
+    ref_stride: int = 10
+
+    def __post_init__(self) -> None:
+        _require(self.neighbor_length >= 2, f"neighbor_length is {self.neighbor_length}. Give at least 2 frames.")
+        _require(self.ref_stride >= 1, f"ref_stride is {self.ref_stride}. Give at least 1 frame.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +132,16 @@ class Settings:
     """All that shapes the result."""
 
     engine: Engine = "auto"
+    precision: Precision = "fp32"
     storage: Storage = "default"
     masks: Masks = field(default_factory=Masks)
     extract_frames: ExtractFrames = field(default_factory=ExtractFrames)
+    estimate_flow: EstimateFlow = field(default_factory=EstimateFlow)
     complete_flow: CompleteFlow = field(default_factory=CompleteFlow)
+    refine_frames: RefineFrames = field(default_factory=RefineFrames)
     encode_video: EncodeVideo = field(default_factory=EncodeVideo)
 
     def __post_init__(self) -> None:
         _choice("engine", self.engine, get_args(Engine))
+        _choice("precision", self.precision, get_args(Precision))
         _choice("storage", self.storage, get_args(Storage))

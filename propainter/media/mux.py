@@ -162,7 +162,10 @@ def _plain_errors(output: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(f"no space left to write {output}. Free some, then run again.") from None
+            raise DiskFullError(
+                f"no space left to write the result in {output.parent}. Free some, or give another place with -o; "
+                "what is computed is kept."
+            ) from None
         raise OutputError(f"{output} cannot be written: {error.strerror}. Give another place.") from None
     except av.FFmpegError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror}. Give another place or --codec.") from None

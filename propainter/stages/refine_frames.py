@@ -1,20 +1,52 @@
-"""Stage refine_frames: what no other frame shows is made up, without a seam to what is known."""
+"""Stage refine_frames: what no other frame shows is made up, and the whole is blended in."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from propainter.core.frames import FrameRange
 from propainter.models.classical.fill import fill_in_frame
+from propainter.models.generator.network import Generator
+from propainter.models.generator.sequence import refine_windows
+from propainter.ops.propagation import unpack_propagated
+from propainter.ops.windows import Window, average_windows
 
 
-def refine_frames(propagated: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Inpaint what propagation left, mid-grey from outside the frame included.
+def refine_frames(propagated: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Engine classical: spread the surroundings into what propagation left.
 
     Args:
         propagated: (T, H, W, 4), RGB and code, as propagate_pixels returns it.
-        hole: (T, H, W), True inside: the original one.
 
     Returns:
         RGB, (T, H, W, 3); outside the hole the pixels given.
     """
-    filled = fill_in_frame(propagated)
-    return np.where(hole[..., None], filled, propagated[..., :3])
+    return fill_in_frame(propagated)
+
+
+def refine_frames_in_windows(
+    propagated: NDArray[np.uint8],
+    hole: NDArray[np.bool_],
+    flow: NDArray[np.float32],
+    windows: Sequence[Window],
+    core: FrameRange,
+    generator: Generator,
+) -> NDArray[np.uint8]:
+    """Engine propainter: predict every hole from the windows that see it, and average.
+
+    Args:
+        propagated: (T, H, W, 4), RGB and code, of all frames that the windows look at.
+        hole: (T, H, W), True inside: the original one.
+        flow: completed, (T-1, 2, 2, H, W).
+        windows: in the order of averaging; their frames, like those of core, counted from the first of these.
+        core: the frames to return.
+        generator: on its device.
+
+    Returns:
+        RGB, (len(core), H, W, 3); outside the hole the pixels given.
+    """
+    frames_T3HW, still_hole = unpack_propagated(propagated)
+    predictions = refine_windows(generator, frames_T3HW, hole, still_hole, flow, windows)
+    inside = slice(core.start, core.stop)
+    return average_windows(propagated[inside, ..., :3], hole[inside], core, predictions)

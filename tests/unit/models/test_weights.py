@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from propainter.core.errors import WeightsError
+from propainter.models.checkpoints import Checkpoint
 from propainter.models.generator.attention import SparseAttention
 from propainter.models.raft.encoder import Encoder
-from propainter.models.weights import Checkpoint, load_weights, verify_file
+from propainter.models.weights import load_weights, verify_file
 
 
 def linear() -> nn.Module:

@@ -50,7 +50,7 @@ def psnr_db(frames: NDArray[np.uint8], truth: NDArray[np.uint8], where: NDArray[
 
 def inpaint(frames: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
     flow = complete_flow(estimate_flow(frames), hole)
-    return refine_frames(propagate_pixels(frames, hole, flow), hole)
+    return refine_frames(propagate_pixels(frames, hole, flow))
 
 
 def test_flow_of_a_pan_is_the_pan_both_ways() -> None:
@@ -124,7 +124,7 @@ def test_trajectories_are_sharper_than_frame_to_frame() -> None:
     flow = complete_flow(estimate_flow(frames), hole)
     scores = {}
     for engine in ("classical", "propainter"):
-        result = refine_frames(propagate_pixels(frames, hole, flow, engine=engine), hole)
+        result = refine_frames(propagate_pixels(frames, hole, flow, engine=engine))
         scores[engine] = psnr_db(result, truth, hole)
     assert scores["classical"] > scores["propainter"] + 3
 
@@ -154,7 +154,7 @@ def test_refinement_fills_holes_and_grey_smoothly_and_touches_nothing_else() -> 
     code = np.where(hole, HOLE, KNOWN).astype(np.uint8)
     code[1][hole[1]] = KNOWN_GREY
     packed = np.concatenate([np.where(hole[..., None], 200, frames), code[..., None]], axis=-1).astype(np.uint8)
-    refined = refine_frames(packed, hole)
+    refined = refine_frames(packed)
     assert np.abs(refined.astype(int) - frames).max() <= 2
     assert (refined[~hole] == frames[~hole]).all()
 
@@ -162,10 +162,9 @@ def test_refinement_fills_holes_and_grey_smoothly_and_touches_nothing_else() -> 
 def test_a_frame_that_is_all_hole_shows_the_nearest_known_one() -> None:
     packed = np.zeros((3, 8, 8, 4), np.uint8)
     packed[0, ..., :3], packed[2, ..., :3], packed[1, ..., 3] = 10, 90, HOLE
-    hole = packed[..., 3] == HOLE
-    assert (refine_frames(packed, hole)[1] == 10).all()
+    assert (refine_frames(packed)[1] == 10).all()
     packed[..., 3] = HOLE
-    assert (refine_frames(packed, np.ones_like(hole)) == 128).all()
+    assert (refine_frames(packed) == 128).all()
 
 
 def test_one_frame_and_all_hole_clips_pass_through_every_stage() -> None:

@@ -36,7 +36,7 @@ def inputs_of(holes: dict[int, str], content: str = "video", frames: int = FRAME
 def planned(inputs: Inputs, settings: Settings | None = None) -> Plan:
     settings = settings or Settings(engine="classical")
     encode = plan_encoding(inputs.info, settings.encode_video, inputs.geometry, Path("out.mp4"))
-    return plan_stages(inputs, settings, encode)
+    return plan_stages(inputs, settings, encode, None)
 
 
 def changed(before: Plan, after: Plan) -> dict[str, list[int]]:
