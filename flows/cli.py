@@ -38,7 +38,7 @@ from flows.server import (
 )
 from propainter.core.errors import MaskError, MediaError, ProPainterError, SettingsError
 from propainter.core.settings import Codec, Engine, Precision, Settings, Storage
-from propainter.runtime.memory import share_one_arena
+from propainter.runtime.allocator import share_one_heap
 from tasks.inspect_inputs import already_inspected, inspect_inputs
 from tasks.output import Output
 from tasks.plan import Inputs
@@ -339,7 +339,7 @@ def server_stop() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command; the process leaves with its exit status."""
-    share_one_arena()
+    share_one_heap()
     signal.signal(signal.SIGTERM, _interrupt)
     _quieten_console()
     try:

@@ -1,10 +1,8 @@
 """How much memory this process holds, over the time of a run.
 
-Owns the measuring and the allocator's one setting; what is drawn from the figures is the report's.
+Owns the measuring; what is drawn from it is the report's.
 """
 
-import ctypes
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -12,20 +10,6 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-
-_M_ARENA_MAX = -8
-
-
-def share_one_arena() -> None:
-    """Have the C library serve all threads from one heap; to be called first of all: glibc decides once.
-
-    With a heap for each thread, glibc keeps what every one of them once needed: at most 864 MB for 600 frames at
-    432x240 against 545 MB with one (625 and 507 MB for 60 frames). Without effect where there is no such call.
-    """
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(_M_ARENA_MAX, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

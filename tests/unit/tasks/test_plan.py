@@ -13,7 +13,9 @@ from propainter.core.settings import CompleteFlow, EncodeVideo, Settings
 from propainter.media.colour import Colour
 from propainter.media.encode_spec import plan_encoding
 from propainter.media.info import VideoInfo
+from propainter.models.checkpoints import KNOWN_CHECKPOINTS
 from tasks.plan import Inputs, Plan, StagePlan, demand
+from tasks.weights import Weights
 
 FRAMES = 400
 
@@ -33,10 +35,17 @@ def inputs_of(holes: dict[int, str], content: str = "video", frames: int = FRAME
     )  # fmt: skip
 
 
-def planned(inputs: Inputs, settings: Settings | None = None) -> Plan:
+WEIGHTS = Weights(
+    folder=Path("weights"),
+    digests=tuple((checkpoint.file_name, "digest") for checkpoint in KNOWN_CHECKPOINTS),
+    verified=True,
+)
+
+
+def planned(inputs: Inputs, settings: Settings | None = None, weights: Weights | None = None) -> Plan:
     settings = settings or Settings(engine="classical")
     encode = plan_encoding(inputs.info, settings.encode_video, inputs.geometry, Path("out.mp4"))
-    return plan_stages(inputs, settings, encode, None)
+    return plan_stages(inputs, settings, encode, weights)
 
 
 def changed(before: Plan, after: Plan) -> dict[str, list[int]]:
@@ -150,3 +159,24 @@ def test_every_read_lies_inside_what_its_stage_holds(frames: int) -> None:
                 held = plan[read.stage].spec
                 assert held is not None
                 assert read.frames.stop <= held.shape[0]
+
+
+def windows_of(plan: Plan, stage: str) -> list[str]:
+    return [str(segment.tile.window) for segment in plan[stage].segments]
+
+
+def test_the_learned_engine_sees_the_context_that_the_released_code_does() -> None:
+    settings = Settings(engine="propainter", complete_flow=CompleteFlow(subvideo_length=120))
+    plan = planned(inputs_of(EVERY_FRAME), settings, WEIGHTS)
+    assert windows_of(plan, "complete_flow") == ["0:125", "115:245", "235:365", "355:399"]
+    assert windows_of(plan, "propagate_pixels") == ["0:110", "90:210", "190:310", "290:400"]
+    # Middles 75, 80, ..., 160 see frames 80 to 159. References: 15 and on for the first, 100 to 210 for the last.
+    assert [str(read.frames) for read in plan["refine_frames"].segments[1].reads] == ["15:211", "15:210"]
+
+
+def test_other_weights_reach_only_the_stages_that_use_them() -> None:
+    inputs, settings = inputs_of(EVERY_FRAME), Settings(engine="propainter")
+    (raft, completion, (generator, _)) = WEIGHTS.digests
+    other = replace(WEIGHTS, digests=(raft, completion, (generator, "another")))
+    reached = changed(planned(inputs, settings, WEIGHTS), planned(inputs, settings, other))
+    assert [stage for stage, segments in reached.items() if segments] == ["refine_frames", "encode_video"]
