@@ -99,7 +99,7 @@ def choose_engine(settings: Settings, inputs: Inputs, weights: Path) -> tuple[Se
     if len(inputs.clip) == 1:
         note = "Engine classical: a single frame has no neighbours to take anything from."
     elif settings.engine == "auto" and not are_installed(weights):
-        note = f"Engine classical: there are no ProPainter weights in {weights}. Put them there, or give --weights DIR."
+        note = f"Engine classical: there are no ProPainter weights in {weights}; `propainter weights fetch` gets them."
     if note is not None:
         return replace(settings, engine="classical"), replace(inputs, notices=(*inputs.notices, note))
     height_px, width_px = inputs.geometry.height_px, inputs.geometry.width_px

@@ -1,6 +1,5 @@
 """The learned engine's checkpoint files: where they are, and what they are. Nothing is loaded here."""
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from platformdirs import user_data_dir
 
 from propainter.core.errors import WeightsError
-from propainter.models.checkpoints import KNOWN_CHECKPOINTS, Checkpoint
+from propainter.models.checkpoints import KNOWN_CHECKPOINTS, Checkpoint, digest_of_file, require_released
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +44,11 @@ def find_weights(folder: Path, *, verify: bool) -> Weights:
         path = folder / checkpoint.file_name
         if not path.is_file():
             raise WeightsError(
-                f"{folder} holds no {checkpoint.file_name}. Put the released checkpoints there, give --weights DIR, "
+                f"{folder} holds no {checkpoint.file_name}. Run `propainter weights fetch`, give --weights DIR, "
                 "or use --engine classical."
             )
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if verify and digest != checkpoint.sha256:
-            raise WeightsError(
-                f"{path} has sha256 {digest[:12]}..., the released one has {checkpoint.sha256[:12]}.... "
-                "Fetch it again, or give --no-verify-weights for weights of your own."
-            )
+        digest = digest_of_file(path)
+        if verify:
+            require_released(path, path.stat().st_size, digest, checkpoint)
         digests.append((checkpoint.file_name, digest))
     return Weights(folder=folder, digests=tuple(digests), verified=verify)

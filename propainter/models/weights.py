@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from propainter.core.errors import WeightsError
-from propainter.models.checkpoints import Checkpoint
+from propainter.models.checkpoints import Checkpoint, require_released
 
 _INDEX_TABLE = "valid_ind_rolled"
 _SHOWN_KEYS = 3
@@ -35,18 +35,12 @@ def load_weights(network: nn.Module, path: Path, *, expected: Checkpoint | None)
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
     if expected is not None:
-        _check_identity(path, len(content), digest, expected)
+        require_released(path, len(content), digest, expected)
     tensors = _without_prefix(_unpickle(path, content))
     _check_fit(path, tensors, network.state_dict())
     network.load_state_dict(tensors, strict=True)
     network.eval().requires_grad_(False)
     return digest
-
-
-def verify_file(path: Path, expected: Checkpoint) -> None:
-    """Raise WeightsError unless the file is the released one."""
-    content = _read(path)
-    _check_identity(path, len(content), hashlib.sha256(content).hexdigest(), expected)
 
 
 def _read(path: Path) -> bytes:
@@ -55,18 +49,6 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightsError(f"{path}: {reason}. Fetch the weights, or give the folder that holds them.") from error
-
-
-def _check_identity(path: Path, size_bytes: int, digest: str, expected: Checkpoint) -> None:
-    if size_bytes < expected.size_bytes:
-        raise WeightsError(
-            f"{path} has {size_bytes} of {expected.size_bytes} bytes: truncated, or another file. Fetch it again."
-        )
-    if digest != expected.sha256:
-        raise WeightsError(
-            f"{path} has sha256 {digest[:12]}..., but the released {expected.file_name} has "
-            f"{expected.sha256[:12]}.... Fetch it again, or turn verification off for weights of your own."
-        )
 
 
 def _unpickle(path: Path, content: bytes) -> Mapping[str, Tensor]:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from propainter.core.errors import WeightsError
-from propainter.models.checkpoints import Checkpoint
+from propainter.models.checkpoints import Checkpoint, check_released
 from propainter.models.generator.attention import SparseAttention
 from propainter.models.raft.encoder import Encoder
-from propainter.models.weights import load_weights, verify_file
+from propainter.models.weights import load_weights
 
 
 def linear() -> nn.Module:
@@ -65,7 +65,7 @@ def test_a_changed_file_is_refused_though_it_would_load(tmp_path: Path) -> None:
     save(path, {"first.weight": torch.ones(3, 2), "first.bias": torch.zeros(3)})
     assert expected.sha256[:12] in refusal(linear(), path, expected)
     with pytest.raises(WeightsError):
-        verify_file(path, expected)
+        check_released(path, expected)
     load_weights(linear(), path, expected=None)
 
 
