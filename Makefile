@@ -26,9 +26,10 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.bench_classical
+	$(BIN)/python -m benchmarks.bench_memory
 
 docs: $(INSTALLED)
-	$(BIN)/python -m docs.check
+	$(BIN)/python -m pytest tests/unit/test_docs.py
 
 clean:
 	rm -rf $(VENV) demo

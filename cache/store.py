@@ -135,16 +135,13 @@ class Store:
             spec = self._array_spec(key)
             if frames.stop > spec.frames.stop:
                 raise ShapeError(f"{key.stage} holds frames {spec.frames}, not {frames}.")
-            parts = [
-                self._read(
-                    self._segment(key, spec, index),
-                    partial(read_frames, self._folder(key), spec, spec.segment(index).clip(frames)),
-                )
-                for index in tiles_reaching(frames, spec.segment_frames)
-            ]
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(parts) if parts else np.empty((0, *spec.shape[1:]), dtype=spec.dtype)
+            read = np.empty((len(frames), *spec.shape[1:]), spec.dtype)
+        for index in tiles_reaching(frames, spec.segment_frames):
+            part = spec.segment(index).clip(frames)
+            read[part.slice_in(frames)] = self._read(
+                self._segment(key, spec, index), partial(read_frames, self._folder(key), spec, part)
+            )
+        return read
 
     def write(self, key: StageKey, segment: int, array: NDArray[Any]) -> bool:
         """Commit one segment of an array. False: another writer was first, and its segment stays.

@@ -3,6 +3,8 @@
 Whatever is slow to import is imported where it is used: `propainter --help` and a mistyped option answer at once.
 """
 
+import importlib.metadata
+import math
 import os
 import re
 import signal
@@ -37,13 +39,19 @@ from flows.server import (
     start_server,
     stop_server,
 )
-from propainter.core.errors import MaskError, MediaError, ProPainterError, SettingsError
+from propainter.core.errors import (
+    MaskError,
+    MediaError,
+    OutputError,
+    ProPainterError,
+    SettingsError,
+)
 from propainter.core.settings import Codec, Engine, Precision, Settings, Storage
 from propainter.models.checkpoints import KNOWN_CHECKPOINTS, LICENCE_URL
 from propainter.runtime.allocator import share_one_heap
 from tasks.inspect_inputs import already_inspected, inspect_inputs
 from tasks.output import Output
-from tasks.plan import Inputs
+from tasks.plan import Inputs, demand
 from tasks.weights import find_weights, weights_folder
 
 if TYPE_CHECKING:
@@ -56,6 +64,7 @@ app = cyclopts.App(
     name="propainter",
     help="Remove objects from video, resumably.",
     version_flags=["--version"],
+    version=importlib.metadata.version("propainter-pipeline"),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -66,8 +75,8 @@ app.command(cache_app)
 app.command(weights_app)
 app.command(server_app)
 
-console = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+console = Console(stderr=True, highlight=False, emoji=False)
+out = Console(highlight=False, emoji=False)
 
 Cache = Annotated[Path | None, Parameter(help="Folder for results; default PROPAINTER_CACHE or the platform's.")]
 
@@ -130,39 +139,47 @@ def inpaint(
     verify_weights
         Refuse checkpoints that are not the released ones; --no-verify-weights for your own.
     preset
-        A named set of settings; a configuration file and options win over it.
+        A named set of settings (draft, balanced, entry, mainstream, professional); a file and options win over it.
     config
         YAML file of settings.
-    width, height
-        Processing size; default the video's.
+    width
+        Processing width in pixels, given together with --height; default the video's.
+    height
+        Processing height in pixels.
     resize_ratio
         Scales the processing size.
-    start, end
-        Frames or h:m:s; end is not included.
+    start
+        First frame, counted from 0, or a time as h:m:s.
+    end
+        Frame or time to stop before.
     mask_dilation
         Pixels by which the hole grows at processing size.
     mask_threshold
         Mask pixels above this are the hole.
     subvideo_length
         Frames per segment of flow completion and propagation.
-    neighbor_length, ref_stride
-        Frames refined together, and the step between the frames that they refer to (propainter).
+    neighbor_length
+        Frames refined together (propainter).
+    ref_stride
+        Step between the frames that refinement refers to (propainter).
     raft_iter
         Updates of the optical flow (propainter).
-    precision, fp16
-        Arithmetic of completion and refinement (propainter); --fp16 is --precision fp16.
+    precision
+        Arithmetic of completion and refinement (propainter).
+    fp16
+        The same as --precision fp16.
     flow_precision
         Arithmetic of the optical flow (propainter), fp32 unless asked.
     codec
         Default: from the output's name (h264, or png for a folder).
     crf
-        Quality of lossy codecs; smaller is better.
+        Quality of lossy codecs, 0 to 51; smaller is better.
     keep_size
         Result at the video's size, its pixels untouched outside the mask.
     save_fps
         Frames per second given to a folder of images.
     storage
-        How flow and frames are kept.
+        How flow and frames are kept: default, fast (less compressed), exact (flow as float32).
     cache_size
         Refuse to let the cache outgrow this, as 50GB.
     devices
@@ -206,8 +223,8 @@ def inpaint(
         }
     )
     _limit_threads(threads)
-    console.quiet = quiet
-    listener: Progress = JsonProgress(sys.stderr) if log_format == "json" else TerminalProgress(console)
+    console.quiet = out.quiet = quiet
+    listener: Progress = JsonProgress(sys.stderr) if log_format == "json" else TerminalProgress(console, out)
     settings = load_settings(overrides, preset=preset, config=config)
     root = cache_folder(cache)
     place = Output(path=output.absolute())
@@ -220,7 +237,9 @@ def inpaint(
             server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
         inputs = inspect_inputs(video.absolute(), mask.absolute(), settings)
         if server is None:
-            return _explain(inputs, place, settings, root, devices, weights_folder(weights), verify_weights)
+            return _explain(
+                inputs, place, settings, root, devices, weights_folder(weights), verify_weights, fresh=not resume
+            )
         stack.enter_context(already_inspected(inputs, place))
         server.wait()
         mark_dead_runs(server_home())
@@ -236,7 +255,7 @@ def inpaint(
             weights=str(weights) if weights else None, verify_weights=verify_weights,
             overwrite=overwrite, fresh=not resume, cache_size_bytes=_bytes_of(cache_size),
         )  # fmt: skip
-    console.print(f"{done['output']}\n{done['report']}", markup=False, soft_wrap=True)
+    listener.finished(done["output"], done["report"])
     return 0
 
 
@@ -253,6 +272,7 @@ def demo(folder: Path = Path("demo"), *, cache: Cache = None, keep_server: bool 
     """
     from propainter.media.sample import draw_sample, write_sample
 
+    _require_demo_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     video, masks = write_sample(folder, draw_sample())
     console.print(f"Made {video} and {masks}.", markup=False)
@@ -301,6 +321,8 @@ def cache_verify(*, quick: Annotated[bool, Parameter(negative="")] = False, cach
 @cache_app.command(name="gc")
 def cache_gc(*, max_size: str | None = None, max_age_days: float | None = None, cache: Cache = None) -> None:
     """Delete whole entries, those unused for longest first, down to --max-size or up to --max-age-days."""
+    if max_age_days is not None and not 0 <= max_age_days < math.inf:
+        raise SettingsError(f"max_age_days is {max_age_days}. Give days, 0 or more.")
     collected = maintenance.gc(
         cache_folder(cache),
         max_bytes=_bytes_of(max_size),
@@ -404,13 +426,24 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             _with_dashes(sys.argv[1:] if arguments is None else arguments), exit_on_error=False, print_error=False
         )
     except cyclopts.CycloptsError as error:
-        status = _fail(str(error).splitlines()[0])
+        status = _fail(_usage(error))
     except ProPainterError as error:
         status = _fail(str(error))
+    except OSError as error:
+        status = _fail(f"{error.filename or 'a file'}: {error.strerror or error}. Give a place that can be used.")
     except KeyboardInterrupt:
         console.print("Stopped. What is finished is kept: run the same command again to go on.", style="yellow")
         status = EXIT_INTERRUPTED
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _usage(error: cyclopts.CycloptsError) -> str:
+    """What is wrong with the options, in one line."""
+    if isinstance(error, cyclopts.MissingArgumentError) and error.argument is not None:
+        return f"{error.argument.name} is missing. See propainter --help for how to give it."
+    if isinstance(error, cyclopts.UnusedCliTokensError):
+        return f"There is nothing to do with {' '.join(error.unused_tokens or [])}. See propainter --help."
+    return str(error).splitlines()[0]
 
 
 def _fail(message: str) -> int:
@@ -451,15 +484,31 @@ def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _place(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdigit() else text
+    return int(text) if text is not None and text.isascii() and text.isdecimal() else text
+
+
+def _require_demo_folder(folder: Path) -> None:
+    """The demo replaces what an earlier demo made, and nothing else."""
+    ours = ("sample.mp4", "masks", "result.mp4", "result.mp4.report")
+    if not folder.is_dir():
+        if folder.exists():
+            raise OutputError(f"{folder} is a file. Give a folder for the demo.")
+        return
+    foreign = [path for path in folder.iterdir() if path.name not in ours]
+    if (folder / "masks").is_dir():
+        foreign += [path for path in (folder / "masks").iterdir() if not re.fullmatch(r"000[0-7]\d\.png", path.name)]
+    elif (folder / "sample.mp4").exists():
+        foreign.append(folder / "sample.mp4")
+    if foreign:
+        raise OutputError(f"{foreign[0]} is not the demo's. Give another folder.")
 
 
 def _limit_threads(threads: int | None) -> None:
     """Before the numeric libraries are imported: they read the environment once."""
     if threads is None:
         return
-    if threads < 1:
-        raise SettingsError(f"threads is {threads}. Give at least 1.")
+    if not 1 <= threads <= 1024:
+        raise SettingsError(f"threads is {threads}. Give 1 to 1024.")
     os.environ.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), OPENCV_FOR_THREADS_NUM=str(threads))
 
 
@@ -474,10 +523,11 @@ def _require_readable(video: Path, mask: Path) -> None:
 def _bytes_of(size: str | None) -> int | None:
     if size is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", size.strip(), re.IGNORECASE)
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)\s*([KMGT]?)B?", size.strip(), re.IGNORECASE)
     if match is None:
         raise SettingsError(f"{size!r} is no size. Give bytes, or a number with KB, MB, GB or TB.")
-    return int(float(match[1]) * 1000 ** "KMGT".find(match[2].upper()) * 1000 if match[2] else float(match[1]))
+    units = ("", "K", "M", "G", "T")
+    return int(float(match[1]) * 1000 ** units.index(match[2].upper()))
 
 
 def _size_text(size_bytes: int | None) -> str:
@@ -495,14 +545,22 @@ def _say_status(status: ServerStatus | None) -> None:
 
 
 def _explain(
-    inputs: Inputs, place: Output, settings: Settings, root: Path, devices: str, weights: Path, verify_weights: bool
+    inputs: Inputs,
+    place: Output,
+    settings: Settings,
+    root: Path,
+    devices: str,
+    weights: Path,
+    verify_weights: bool,
+    *,
+    fresh: bool,
 ) -> int:
     """--dry-run: what is cached, what would run, and what it would take on disk."""
     from flows.inpaint import demand_of, prepare, projected_bytes
     from flows.record import Tally
 
     run = prepare(inputs, place, settings, cache=root, devices=devices, weights=weights, verify_weights=verify_weights)
-    demanded = demand_of(run)
+    demanded = demand(run.plan, lambda _, asked: asked) if fresh else demand_of(run)
     tally = Tally()
     tally.planned(run.plan, demanded)
     table = Table("stage", "frames to compute", "in the cache")

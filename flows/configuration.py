@@ -6,6 +6,7 @@ Also where the cache lies, which is configured alike.
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -64,15 +65,27 @@ def preset_path(name: str) -> Path:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read ({error}). Give a YAML file of settings.") from error
-    except yaml.YAMLError as error:
-        line = str(error).replace("\n", " ")
-        raise SettingsError(f"{path} is not YAML: {line}.") from error
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}). Give a YAML file of settings.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not text. Give a YAML file of settings.") from error
+    except yaml.MarkedYAMLError as error:
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SettingsError(f"{path} is not YAML ({error.problem}{where}). Give `name: value` lines.") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path} holds a {type(content).__name__}, not settings. Give `name: value` lines.")
     return content
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its integers to the base of 60: `start: 1:10` is a time, not frame 70."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, re.compile(r"[-+]?\d+") if tag == "tag:yaml.org,2002:int" else pattern) for tag, pattern in resolvers]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,4 +118,6 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 def cache_folder(asked: str | Path | None) -> Path:
     """Where results are kept: as asked, else PROPAINTER_CACHE, else the platform's folder for caches."""
+    if asked is not None and str(asked) in ("", "."):
+        raise SettingsError("The cache would fill the current folder. Give --cache a folder of its own.")
     return Path(asked or os.environ.get("PROPAINTER_CACHE") or user_cache_dir("propainter")).absolute()

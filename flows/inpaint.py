@@ -166,7 +166,7 @@ def inpaint(
         weights=weights_folder(weights),
         verify_weights=verify_weights,
     )
-    with place.locked(run.cache / "outputs"):
+    with place.locked():
         if fresh:
             for stage in run.plan.values():
                 run.store.discard(stage.key, stage.spec)

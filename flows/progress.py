@@ -27,12 +27,18 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """One line that the user should read."""
 
+    def finished(self, output: str, report: str) -> None:
+        """The result and its report are in place."""
+
     def close(self) -> None:
         """The run has ended, one way or another."""
 
 
 class LogProgress:
     """For workers and scheduled runs: lines in the log."""
+
+    def finished(self, output: str, report: str) -> None:
+        logger.info("%s is finished; %s tells of it", output, report)
 
     def close(self) -> None:
         pass
@@ -51,7 +57,8 @@ class LogProgress:
 class TerminalProgress:
     """A bar over all stages: what is being done, how fast, and what the cache spared."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, out: Console) -> None:
+        self._out = out
         self._bar = rich.progress.Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -65,12 +72,15 @@ class TerminalProgress:
 
     def planned(self, to_compute: Mapping[str, int], reused: Mapping[str, int]) -> None:
         spared = sum(reused.values())
-        if spared:
-            self._bar.console.print(f"From the cache: {_listed(reused)}.")
+        if spared and not any(to_compute.values()):
+            self._bar.console.print("All of it is in the cache.")
+        elif spared:
+            self._bar.console.print(f"From the cache: {_listed(reused)}.", soft_wrap=True)
         for stage, frames in to_compute.items():
             if frames and stage not in self._stages:
                 self._stages[stage] = self._bar.add_task(stage, total=frames, rate="")
-        self._bar.start()
+        if self._stages:
+            self._bar.start()
         self._begin_s = time.monotonic()
 
     def computed(self, stage: str, segment: int, frames: int) -> None:
@@ -83,8 +93,12 @@ class TerminalProgress:
     def note(self, text: str) -> None:
         self._bar.console.print(text, style="yellow", markup=False, soft_wrap=True)
 
+    def finished(self, output: str, report: str) -> None:
+        self._out.print(f"{output}\n{report}", markup=False, soft_wrap=True)
+
     def close(self) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()
 
 
 class JsonProgress:
@@ -101,6 +115,9 @@ class JsonProgress:
 
     def note(self, text: str) -> None:
         self._write(event="note", text=text)
+
+    def finished(self, output: str, report: str) -> None:
+        self._write(event="finished", output=output, report=report)
 
     def close(self) -> None:
         self._write(event="closed")

@@ -72,7 +72,7 @@ def _parts(record: RunRecord, pictures: Sequence[Moment]) -> dict[str, str]:
             f'<div class="tile"><b>{value}</b><span class="quiet small">{label}</span></div>'
             for value, label in (
                 (_duration(record.wall_s), "from start to end"),
-                (f"{output.frames / record.wall_s:.3g}" if record.wall_s > 0 else "-", "frames per second"),
+                (f"{output.frames / record.wall_s:.3g}" if needed and not reused else "-", "frames per second"),
                 (f"{reused / needed:.0%}" if needed else "-", "of it from the cache"),
                 (_bytes(record.peak_memory_bytes), "memory at the peak"),
             )

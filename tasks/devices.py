@@ -64,7 +64,7 @@ def lease(
     """
     if not devices:
         raise DeviceError("A lease was asked for among no devices. Name at least one, or auto.")
-    folder = _lock_folder() if directory is None else directory
+    folder = machine_locks("devices") if directory is None else directory
     folder.mkdir(parents=True, exist_ok=True)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
@@ -81,8 +81,8 @@ def lease(
         time.sleep(POLL_S)
 
 
-def _lock_folder() -> Path:
-    """Machine-wide, and safe against another user who made it first.
+def machine_locks(kind: str) -> Path:
+    """A folder for locks of one kind: machine-wide, and safe against another user who made it first.
 
     Raises:
         DeviceError: somebody else's, or open to others.
@@ -92,7 +92,9 @@ def _lock_folder() -> Path:
     found = root.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise DeviceError(f"{root} is not a folder that only you can write to. Remove it, or set TMPDIR to your own.")
-    return root / "devices"
+    folder = root / kind
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def _try_lock(path: Path) -> int | None:

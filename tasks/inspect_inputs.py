@@ -89,8 +89,8 @@ def _asked_frames(info: VideoInfo, start: int | str, end: int | str | None) -> F
     last = info.frames if end is None else min(info.frames, _frame_at(info, end))
     if first >= last:
         raise MediaError(
-            f"{info.path} has {info.frames} frames; from {start} to {end or info.frames} there is none. "
-            "Give an earlier --start or a later --end."
+            f"{info.path} has {info.frames} frames; from {start} to {info.frames if end is None else end} there is "
+            "none. Give an earlier --start or a later --end."
         )
     return FrameRange(first, last)
 

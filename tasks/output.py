@@ -1,6 +1,7 @@
 """The result's place: may it be written, is it being written, and its appearance whole under its final name."""
 
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from propainter.core.errors import OutputError
+from tasks.devices import machine_locks
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov")
 
@@ -27,11 +29,11 @@ class Output:
     @property
     def partial(self) -> Path:
         """Where it grows, beside its final place: the rename that publishes it stays on one file system."""
-        return self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
+        return self.path.with_name(f".{self.path.name}.partial{self.path.suffix}")
 
     @property
     def report_folder(self) -> Path:
-        return self.path.with_name(f"{self.path.stem}.report")
+        return self.path.with_name(f"{self.path.name}.report")
 
     def check(self, video: Path, *, overwrite: bool, is_ours: Callable[[], bool]) -> None:
         """Refuse before any work what could not be published after it.
@@ -43,6 +45,8 @@ class Output:
             OutputError: with the way out.
         """
         path = self.path
+        if not path.name or path.name.lower() in VIDEO_SUFFIXES:
+            raise OutputError(f"{path} is no name for a result. Give a file, as out.mp4, or a folder for PNG.")
         if not self.is_folder and path.suffix.lower() not in VIDEO_SUFFIXES:
             raise OutputError(
                 f"{path} ends in {path.suffix}. "
@@ -84,7 +88,7 @@ class Output:
             self._remove(self.partial)
 
     def _publish(self) -> None:
-        old = self.path.with_name(f".{self.path.stem}.replaced")
+        old = self.path.with_name(f".{self.path.name}.replaced")
         if self.is_folder and self.path.exists():
             self._remove(old)
             self.path.rename(old)
@@ -104,15 +108,14 @@ class Output:
             path.unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self, lock_folder: Path) -> Iterator[None]:
-        """Held by one run at a time; the kernel lets go of it when the run dies.
+    def locked(self) -> Iterator[None]:
+        """Held by one run of this user at a time, whatever its cache; the kernel lets go of it when the run dies.
 
         Raises:
             OutputError: another run is writing this output now.
         """
-        lock_folder.mkdir(parents=True, exist_ok=True)
-        name = re.sub(r"[^\w.-]", "_", str(self.path.absolute()))[-200:]
-        lock = os.open(lock_folder / name, os.O_RDWR | os.O_CREAT, 0o644)
+        name = hashlib.blake2b(os.fsencode(self.path.resolve()), digest_size=20).hexdigest()
+        lock = os.open(machine_locks("outputs") / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -60,7 +60,7 @@ def propagate_pixels(run: Run, index: int) -> Done:
     engine: Literal["classical", "propainter"] = "classical" if run.weights is None else "propainter"
     with lease(run.devices) as held:
         started = time.perf_counter()
-        propagated = stage(frames, holes, flow, engine=engine, device=held.device)[tile.crop]
+        propagated = stage(frames, holes, flow, core=tile.crop, engine=engine, device=held.device)
         seconds = time.perf_counter() - started
     run.store.write(plan.key, index, propagated)
     return Done(seconds=seconds, bytes=propagated.nbytes)

@@ -17,7 +17,7 @@ Storage = Literal["default", "fast", "exact"]
 
 def seconds_of(clock: str) -> float | None:
     """Seconds of "h:m:s" or "m:s", s with a fraction or not; None where it is not such a time."""
-    match = re.fullmatch(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", clock)
+    match = re.fullmatch(r"(?:(\d{1,4}):)?([0-5]?\d):([0-5]?\d(?:\.\d+)?)", clock)
     return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
 
 
@@ -48,13 +48,13 @@ class ExtractFrames:
     def __post_init__(self) -> None:
         for name in ("height", "width"):
             value = getattr(self, name)
-            _require(value is None or value > 0, f"{name} is {value}. Give a size in pixels above 0.")
+            _require(value is None or 0 < value <= 16384, f"{name} is {value}. Give 1 to 16384 pixels.")
         _require(
             0 < self.resize_ratio <= 16, f"resize_ratio is {self.resize_ratio}. Give a factor above 0 and up to 16."
         )
         _require(
             (self.height is None) == (self.width is None),
-            f"width is {self.width} and height is {self.height}. Give both, or neither.",
+            "width and height are given one without the other. Give both, or neither.",
         )
         for name in ("start", "end"):
             value = getattr(self, name)
@@ -62,7 +62,7 @@ class ExtractFrames:
                 value is None or (isinstance(value, int) and value >= 0) or seconds_of(str(value)) is not None,
                 f"{name} is {value!r}. Give a frame counted from 0, or a time as h:m:s.",
             )
-        _require(self.save_fps > 0, f"save_fps is {self.save_fps}. Give frames per second above 0.")
+        _require(0.01 <= self.save_fps <= 1000, f"save_fps is {self.save_fps}. Give 0.01 to 1000 frames a second.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

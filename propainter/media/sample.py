@@ -85,9 +85,12 @@ def _turned(time_s: float) -> float:
 
 
 def _car_left(time_s: float, aspect: float) -> float:
-    """Where the car's tail is in the frame. It comes from the left again when it has left to the right."""
+    """Where the car's tail is in the frame. It starts outside, so that all that it will hide is seen before.
+
+    It comes from the left again when it has left to the right.
+    """
     way = aspect + 2 * CAR_LENGTH
-    return (_CAR_SPEED * time_s + 0.8 * CAR_LENGTH) % way - 1.2 * CAR_LENGTH
+    return (_CAR_SPEED * time_s) % way - 1.2 * CAR_LENGTH
 
 
 def _look(landscape: Picture, time_s: float, shape: tuple[int, int]) -> Picture:

@@ -15,6 +15,7 @@ def propagate_pixels(
     frames: NDArray[np.uint8],
     hole: NDArray[np.bool_],
     flow: Iterable[NDArray[np.float32]],
+    core: slice = slice(None),
     engine: Literal["classical", "propainter"] = "classical",
     device: str = "cpu",
 ) -> NDArray[np.uint8]:
@@ -25,16 +26,17 @@ def propagate_pixels(
         hole: (T, H, W), True inside.
         flow: completed, T-1 times (2, 2, H, W): forward then backward, (dx, dy) in pixels. Read once, in order, so
             that classical needs no more than two pairs in memory.
+        core: the frames to return; the others are context.
         engine: propainter moves whole pixels frame to frame, as the generator was trained on; classical follows each
             pixel to the nearest frame that shows it, which is sharper.
         device: where propainter's arithmetic runs; classical always runs on the CPU.
 
     Returns:
-        (T, H, W, 4), RGB and code: 0 known, 1 still hole, 2 known but exactly mid-grey, its source being outside the
-        frame (engine propainter alone). ops.propagation.unpack_propagated reads it.
+        (frames of core, H, W, 4), RGB and code: 0 known, 1 still hole, 2 known but exactly mid-grey, its source being
+        outside the frame (engine propainter alone). ops.propagation.unpack_propagated reads it.
     """
     if engine == "classical":
-        return fill_along_trajectories(frames, hole, flow)
+        return fill_along_trajectories(frames, hole, flow, core)
     height, width = frames.shape[1:3]
     flow_T22HW = torch.from_numpy(np.array([*flow], np.float32).reshape(-1, 2, 2, height, width)).to(device)
     propagated_TCHW, left_T1HW = propagate_image(
@@ -43,4 +45,4 @@ def propagate_pixels(
         flow_T22HW[:, 0],
         flow_T22HW[:, 1],
     )
-    return pack_propagated(propagated_TCHW, left_T1HW)
+    return pack_propagated(propagated_TCHW[core], left_T1HW[core])

@@ -75,21 +75,28 @@ class _Found:
 
 
 def fill_along_trajectories(
-    frames: NDArray[np.uint8], hole: Bools, flow: Iterable[NDArray[np.float32]]
+    frames: NDArray[np.uint8], hole: Bools, flow: Iterable[NDArray[np.float32]], core: slice
 ) -> NDArray[np.uint8]:
     """Shapes, units and result as in stages.propagate_pixels; the codes are KNOWN and HOLE alone."""
     count = len(frames)
-    out = np.concatenate([frames, np.where(hole, HOLE, KNOWN).astype(np.uint8)[..., None]], axis=-1)
+    wanted = range(count)[core]
+    out = np.concatenate([frames[core], np.where(hole[core], HOLE, KNOWN).astype(np.uint8)[..., None]], axis=-1)
     traced = _trace(frames, hole, flow)
-    found: list[list[_Found]] = [[] for _ in range(count)]
-    for step, steps in ((1, traced.ahead), (-1, traced.behind)):
-        origins = None
-        for t in range(count - 2, -1, -1) if step == 1 else range(1, count):
-            origins = _follow(traced.unsure[t + step], traced.points[t], t + step, steps[t], origins)
-            found[t].append(_collect(frames, traced.exposure, t, traced.points[t], origins))
+    ahead: dict[int, _Found] = {}
+    origins = None
+    for t in range(count - 2, -1, -1):
+        origins = _follow(traced.unsure[t + 1], traced.points[t], t + 1, traced.ahead[t], origins)
+        if t in wanted:
+            ahead[t] = _collect(frames, traced.exposure, t, traced.points[t], origins)
+    origins = None
     for t in range(count):
-        if hole[t].any() and found[t]:
-            _paint(out[t], hole[t], traced.points[t], found[t])
+        found = [ahead.pop(t)] if t in ahead else []
+        if t > 0:
+            origins = _follow(traced.unsure[t - 1], traced.points[t], t - 1, traced.behind[t], origins)
+            if t in wanted:
+                found.append(_collect(frames, traced.exposure, t, traced.points[t], origins))
+        if t in wanted and hole[t].any() and found:
+            _paint(out[t - wanted.start], hole[t], traced.points[t], found)
     return out
 
 
