@@ -247,6 +247,8 @@ def require_room(root: Path, needed_bytes: int, cap_bytes: int | None) -> None:
         StoreError: over the cap.
         DiskFullError: over what is free on the disk.
     """
+    if needed_bytes == 0:
+        return
     held_bytes = used_bytes(root)
     if cap_bytes is not None and held_bytes + needed_bytes > cap_bytes:
         raise StoreError(

@@ -232,8 +232,8 @@ def inpaint(
     with ExitStack() as stack:
         stack.enter_context(listening(listener))
         server = None
+        _require_readable(video, mask)
         if not dry_run:
-            _require_readable(video, mask)
             server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
         inputs = inspect_inputs(video.absolute(), mask.absolute(), settings)
         if server is None:
@@ -305,7 +305,8 @@ def cache_stat(*, cache: Cache = None) -> None:
     for total in maintenance.stat(root):
         table.add_row(total.stage, str(total.entries), str(total.incomplete), _size_text(total.size_bytes))
     out.print(table)
-    out.print(f"{root}: {_size_text(maintenance.room(root))} free on its disk", markup=False, soft_wrap=True)
+    used, free = _size_text(maintenance.used_bytes(root)), _size_text(maintenance.room(root))
+    out.print(f"{root} holds {used}, unfinished entries counted; {free} are free.", markup=False, soft_wrap=True)
 
 
 @cache_app.command(name="verify")

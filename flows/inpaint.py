@@ -277,7 +277,11 @@ def _compute_missing(run: Run, tally: Tally, cache_size_bytes: int | None) -> No
             tally.computed(stage, done)
             progress().computed(stage, index, len(run.plan[stage].segments[index].tile.core))
 
-        run_in_order(demanded.to_compute, run.plan, submit, finished, computing_in_flight=len(run.devices))
+        try:
+            run_in_order(demanded.to_compute, run.plan, submit, finished, computing_in_flight=len(run.devices))
+        except KeyboardInterrupt:
+            progress().note("Stopping after the segments under way.")
+            raise
         for stage, asked in demanded.asked.items():
             if asked:
                 run.store.finish(run.plan[stage].key, asked)

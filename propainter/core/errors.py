@@ -1,7 +1,8 @@
 """Every error that a user can cause or mend, in one tree.
 
 A message says what is wrong, the value that is wrong and the way out, in one line. The command line
-prints it and leaves with exit status 2; anything outside this tree is a defect of ours and keeps its traceback.
+prints it and leaves with exit status 2. What is outside this tree keeps its traceback, being a defect of ours; but for
+the system's own OSError, which already says what and where.
 """
 
 

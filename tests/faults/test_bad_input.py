@@ -1,14 +1,16 @@
-"""What users get wrong: one clear line, exit status 2, and nothing half-made. The real command, in its own process."""
+"""What users get wrong: one clear line, exit status 2, and nothing half-made, from the command's own entry point."""
 
 import re
-import subprocess
-import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from clips import draw_clip, write_frames, write_masks, write_video
+
+from flows.cli import main
 
 FRAMES = 6
 
@@ -31,11 +33,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flows.cli", "inpaint", *arguments, "--cache", str(folder / "cache"), "--dry-run"],
-        cwd=folder, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    status: int | str | None
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`propainter inpaint ... --dry-run` in the folder of inputs."""
+
+    def inpaint(*arguments: str) -> Ended:
+        monkeypatch.chdir(folder)
+        with pytest.raises(SystemExit) as ended:
+            main(["inpaint", *arguments, "--cache", str(folder / "cache"), "--dry-run"])
+        printed = capsys.readouterr()
+        return Ended(status=ended.value.code, stdout=printed.out, stderr=printed.err)
+
+    return inpaint
 
 
 GOOD = ("clip.mkv", "--mask", "masks", "-o", "out.mp4")
@@ -65,11 +84,11 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_gets_one_line_and_status_2(folder: Path, case: str) -> None:
+def test_bad_input_gets_one_line_and_status_2(folder: Path, run: Run, case: str) -> None:
     arguments, message = BAD[case]
     before = sorted(path.name for path in folder.iterdir())
-    done = run(folder, *arguments)
-    assert done.returncode == 2, done.stderr
+    done = run(*arguments)
+    assert done.status == 2, done.stderr
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
@@ -77,22 +96,22 @@ def test_bad_input_gets_one_line_and_status_2(folder: Path, case: str) -> None:
     assert sorted(path.name for path in folder.iterdir() if path.name != "cache") == [n for n in before if n != "cache"]
 
 
-def test_options_are_taken_with_underscores_too(folder: Path) -> None:
-    done = run(folder, *GOOD, "--subvideo_length", "4", "--mask_dilation=2")
-    assert done.returncode == 0, done.stderr
+def test_options_are_taken_with_underscores_too(run: Run) -> None:
+    done = run(*GOOD, "--subvideo_length", "4", "--mask_dilation=2")
+    assert done.status == 0, done.stderr
     assert "encode_video" in done.stdout
 
 
-def test_masks_of_another_size_are_scaled_and_it_is_said(folder: Path) -> None:
+def test_masks_of_another_size_are_scaled_and_it_is_said(folder: Path, run: Run) -> None:
     cv2.imwrite(str(folder / "large.png"), np.full((96, 128), 255, np.uint8))
-    done = run(folder, "clip.mkv", "--mask", "large.png", "-o", "out.mp4")
-    assert done.returncode == 0
+    done = run("clip.mkv", "--mask", "large.png", "-o", "out.mp4")
+    assert done.status == 0
     assert "128x96" in done.stdout
     assert "64x48" in done.stdout
 
 
-def test_a_dry_run_writes_no_result(folder: Path) -> None:
-    assert run(folder, *GOOD).returncode == 0
+def test_a_dry_run_writes_no_result(folder: Path, run: Run) -> None:
+    assert run(*GOOD).status == 0
     assert not (folder / "out.mp4").exists()
 
 
