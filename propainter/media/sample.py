@@ -134,7 +134,9 @@ def _to_pixels(view: Picture) -> NDArray[np.uint8]:
 
 def _write_video(path: Path, frames: NDArray[np.uint8]) -> None:
     with av.open(path, "w") as container:
-        picture = container.add_stream("libx264", rate=FRAMES_PER_S, options={"crf": "15", "preset": "medium"})
+        # mbtree off: the same bytes every time (piece.py), by which a second demo finds its cache.
+        options = {"crf": "15", "preset": "medium", "mbtree": "0"}
+        picture = container.add_stream("libx264", rate=FRAMES_PER_S, options=options)
         picture.height, picture.width, picture.pix_fmt = *frames.shape[1:3], "yuv420p"
         # One thread: the same file on every machine, and so the same keys in the cache.
         picture.codec_context.thread_count = 1
