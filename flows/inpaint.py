@@ -17,7 +17,7 @@ from flows.manifest import StageStats, claim_output
 from flows.progress import progress
 from flows.record import Outcome, Tally, leave_record, was_written_by_us
 from flows.schedule import Future, run_in_order
-from propainter.core.errors import CorruptSegmentError, FlowRangeError, RunError, ShapeError
+from propainter.core.errors import CorruptSegmentError, FlowRangeError, MissingSegmentError, RunError, ShapeError
 from propainter.core.settings import Settings
 from propainter.media.encode_spec import EncodeSpec, plan_encoding
 from propainter.models.raft.network import MIN_SIDE_PX
@@ -222,7 +222,7 @@ def complete(
             _compute_missing(run, tally, cache_size_bytes)
             notices = join_pieces(sealed(run), sealed(output), claim_output)
             return run, tally.stats(), notices
-        except CorruptSegmentError as error:
+        except (CorruptSegmentError, MissingSegmentError) as error:  # who comes second finds it set aside already
             if last_try:
                 raise
             progress().note(str(error))

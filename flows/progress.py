@@ -77,7 +77,10 @@ class TerminalProgress:
         elif spared:
             self._bar.console.print(f"From the cache: {_listed(reused)}.", soft_wrap=True)
         for stage, frames in to_compute.items():
-            if frames and stage not in self._stages:
+            if stage in self._stages:  # planned again, after a segment was found broken
+                task = self._stages[stage]
+                self._bar.update(task, total=self._bar.tasks[task].completed + frames)
+            elif frames:
                 self._stages[stage] = self._bar.add_task(stage, total=frames, rate="")
         if self._stages:
             self._bar.start()
