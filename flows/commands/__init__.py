@@ -1,0 +1,1 @@
+"""The commands of `propainter`, a module each. They alone print, through `terminal`."""

@@ -1,0 +1,275 @@
+"""`propainter inpaint`: options to settings, progress to the terminal."""
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.filesize import decimal
+from rich.table import Table
+
+from cache import maintenance
+from flows.commands.terminal import Cache, bytes_of, console, out
+from flows.configuration import cache_folder, load_settings
+from flows.progress import JsonProgress, Progress, TerminalProgress, listening
+from flows.record import was_written_by_us
+from flows.server import LocalServer, forget_run, mark_dead_runs, record_run, server_home
+from propainter.core.errors import MaskError, MediaError, SettingsError
+from propainter.core.settings import Codec, Engine, Precision, Settings, Storage
+from tasks.inspect_inputs import already_inspected, inspect_inputs
+from tasks.output import Output
+from tasks.plan import Inputs, demand
+from tasks.weights import weights_folder
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+
+def inpaint(
+    video: Path,
+    *,
+    mask: Path,
+    output: Annotated[Path, Parameter(alias="-o")],
+    engine: Engine | None = None,
+    weights: Path | None = None,
+    verify_weights: bool = True,
+    preset: str | None = None,
+    config: Path | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    resize_ratio: float | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    mask_dilation: int | None = None,
+    mask_threshold: int | None = None,
+    subvideo_length: int | None = None,
+    neighbor_length: int | None = None,
+    ref_stride: int | None = None,
+    raft_iter: int | None = None,
+    precision: Precision | None = None,
+    fp16: Annotated[bool, Parameter(negative="")] = False,
+    flow_precision: Precision | None = None,
+    codec: Codec | None = None,
+    crf: int | None = None,
+    keep_size: bool | None = None,
+    save_fps: float | None = None,
+    storage: Storage | None = None,
+    cache: Cache = None,
+    cache_size: str | None = None,
+    devices: str = "auto",
+    threads: int | None = None,
+    resume: Annotated[bool, Parameter(name="--resume", negative="--fresh")] = True,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+    log_format: Literal["text", "json"] = "text",
+    keep_server: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Remove what MASK marks from VIDEO. Run the same command again to go on after an interruption.
+
+    Parameters
+    ----------
+    video
+        A video file or a folder of images.
+    mask
+        One image, a folder of images (one, or one per frame), or a video.
+    output
+        A name that ends in .mp4, .mkv or .mov, or a folder for PNG.
+    engine
+        propainter (needs its weights), classical (needs none), or auto: propainter where its weights are installed.
+    weights
+        Folder of the three checkpoints; default PROPAINTER_WEIGHTS or the user's folder for data.
+    verify_weights
+        Refuse checkpoints that are not the released ones; --no-verify-weights for your own.
+    preset
+        A named set of settings (draft, balanced, entry, mainstream, professional); a file and options win over it.
+    config
+        YAML file of settings.
+    width
+        Processing width in pixels, given together with --height; default the video's.
+    height
+        Processing height in pixels.
+    resize_ratio
+        Scales the processing size.
+    start
+        First frame, counted from 0, or a time as h:m:s.
+    end
+        Frame or time to stop before.
+    mask_dilation
+        Pixels by which the hole grows at processing size.
+    mask_threshold
+        Mask pixels above this are the hole.
+    subvideo_length
+        Frames per segment of flow completion and propagation.
+    neighbor_length
+        Frames refined together (propainter).
+    ref_stride
+        Step between the frames that refinement refers to (propainter).
+    raft_iter
+        Updates of the optical flow (propainter).
+    precision
+        Arithmetic of completion and refinement (propainter).
+    fp16
+        The same as --precision fp16.
+    flow_precision
+        Arithmetic of the optical flow (propainter), fp32 unless asked.
+    codec
+        Default: from the output's name (h264, or png for a folder).
+    crf
+        Quality of lossy codecs, 0 to 51; smaller is better.
+    keep_size
+        Result at the video's size, its pixels untouched outside the mask.
+    save_fps
+        Frames per second given to a folder of images.
+    storage
+        How flow and frames are kept: default, fast (less compressed), exact (flow as float32).
+    cache_size
+        Refuse to let the cache outgrow this, as 50GB.
+    devices
+        auto, cpu, cuda, or a list as cuda:0,cuda:1.
+    threads
+        CPU threads of the numeric libraries.
+    resume
+        Use what earlier runs computed; --fresh computes everything anew.
+    dry_run
+        Say what is cached and what would run.
+    overwrite
+        Replace an output that this program did not write.
+    quiet
+        Only errors.
+    log_format
+        Progress as text, or as one JSON object per line.
+    keep_server
+        Leave the workflow server running afterwards.
+    """
+    overrides = _nested(
+        {
+            "engine": engine,
+            "storage": storage,
+            "masks.dilation": mask_dilation,
+            "masks.threshold": mask_threshold,
+            "extract_frames.width": width,
+            "extract_frames.height": height,
+            "extract_frames.resize_ratio": resize_ratio,
+            "extract_frames.start": _place(start),
+            "extract_frames.end": _place(end),
+            "extract_frames.save_fps": save_fps,
+            "precision": "fp16" if fp16 else precision,
+            "estimate_flow.raft_iter": raft_iter,
+            "estimate_flow.precision": flow_precision,
+            "complete_flow.subvideo_length": subvideo_length,
+            "refine_frames.neighbor_length": neighbor_length,
+            "refine_frames.ref_stride": ref_stride,
+            "encode_video.codec": codec,
+            "encode_video.crf": crf,
+            "encode_video.keep_size": keep_size,
+        }
+    )
+    _limit_threads(threads)
+    console.quiet = out.quiet = quiet
+    listener: Progress = JsonProgress(sys.stderr) if log_format == "json" else TerminalProgress(console, out)
+    settings = load_settings(overrides, preset=preset, config=config)
+    root = cache_folder(cache)
+    place = Output(path=output.absolute())
+    place.check(video, overwrite=overwrite, is_ours=lambda: was_written_by_us(place))
+    with ExitStack() as stack:
+        stack.enter_context(listening(listener))
+        server = None
+        _require_readable(video, mask)
+        if not dry_run:
+            server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
+        inputs = inspect_inputs(video.absolute(), mask.absolute(), settings)
+        if server is None:
+            return _explain(
+                inputs, place, settings, root, devices, weights_folder(weights), verify_weights, fresh=not resume
+            )
+        stack.enter_context(already_inspected(inputs, place))
+        server.wait()
+        mark_dead_runs(server_home())
+        from flows.inpaint import inpaint as flow
+
+        def remember(flow: object, flow_run: "FlowRun", state: object) -> None:
+            """Note which process carries the flow run, until it ends, so that a killed one can be marked."""
+            record_run(server_home(), flow_run.id)
+            stack.callback(forget_run, server_home(), flow_run.id)
+
+        done = flow.with_options(on_running=[remember])(
+            str(video), str(mask), str(output), asdict(settings), cache=str(root), devices=devices,
+            weights=str(weights) if weights else None, verify_weights=verify_weights,
+            overwrite=overwrite, fresh=not resume, cache_size_bytes=bytes_of(cache_size),
+        )  # fmt: skip
+    listener.finished(done["output"], done["report"])
+    return 0
+
+
+def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """{"masks.dilation": 4} as {"masks": {"dilation": 4}}, without what was not given."""
+    nested: dict[str, Any] = {}
+    for path, value in options.items():
+        if value is not None:
+            *sections, name = path.split(".")
+            inner = nested
+            for section in sections:
+                inner = inner.setdefault(section, {})
+            inner[name] = value
+    return nested
+
+
+def _place(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isascii() and text.isdecimal() else text
+
+
+def _limit_threads(threads: int | None) -> None:
+    """Before the numeric libraries are imported: they read the environment once."""
+    if threads is None:
+        return
+    if not 1 <= threads <= 1024:
+        raise SettingsError(f"threads is {threads}. Give 1 to 1024.")
+    os.environ.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), OPENCV_FOR_THREADS_NUM=str(threads))
+
+
+def _require_readable(video: Path, mask: Path) -> None:
+    """The commonest slip, caught before a server is started for it."""
+    if not video.exists():
+        raise MediaError(f"There is no video {video}. Give a file, or a folder of images.")
+    if not mask.exists():
+        raise MaskError(f"There is no mask {mask}. Give an image, a folder of images or a video.")
+
+
+def _explain(
+    inputs: Inputs,
+    place: Output,
+    settings: Settings,
+    root: Path,
+    devices: str,
+    weights: Path,
+    verify_weights: bool,
+    *,
+    fresh: bool,
+) -> int:
+    """--dry-run: what is cached, what would run, and what it would take on disk."""
+    from flows.inpaint import demand_of, prepare, projected_bytes
+    from flows.record import Tally
+
+    run = prepare(inputs, place, settings, cache=root, devices=devices, weights=weights, verify_weights=verify_weights)
+    demanded = demand(run.plan, lambda _, asked: asked) if fresh else demand_of(run)
+    tally = Tally()
+    tally.planned(run.plan, demanded)
+    table = Table("stage", "frames to compute", "in the cache")
+    for stage, frames in tally.frames_to_compute.items():
+        table.add_row(stage, str(frames), str(tally.frames_reused[stage]))
+    out.print(table)
+    for notice in run.inputs.notices:
+        out.print(notice, markup=False, soft_wrap=True)
+    needed = projected_bytes(run.plan, demanded.to_compute)
+    out.print(
+        f"{run.settings.engine} engine on {', '.join(run.devices)} at {inputs.geometry.width_px}x"
+        f"{inputs.geometry.height_px}; about {decimal(needed)} of cache in {root}, "
+        f"{decimal(maintenance.room(root))} free.",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+    return 0
