@@ -17,7 +17,7 @@ from tasks.flow_storage import flow_type, to_storage
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.weights import Weights
 
-EPOCH = 1
+EPOCH = 2
 SEGMENT_PAIRS = 16
 
 

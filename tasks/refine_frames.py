@@ -21,7 +21,7 @@ from tasks.propagate_pixels import pairs_in
 from tasks.sources import read_holes
 from tasks.weights import Weights
 
-EPOCH = 1
+EPOCH = 2
 SEGMENT_FRAMES = 80
 """Also the length of an encoded piece: shorter ones cost bits, longer ones cost work when a run dies."""
 

@@ -7,6 +7,7 @@ Flow completion and generator share it. Axes: B batch, I channels of the state, 
 import torch
 from torch import Tensor, nn
 
+from propainter.models.conv3x3 import Conv3x3
 from propainter.ops.deform_conv import TAPS, deform_conv
 
 FEATURES = 128
@@ -23,13 +24,13 @@ class DeformableAlignment(nn.Module):
         self.bias = nn.Parameter(torch.zeros(FEATURES))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         self.conv_offset = nn.Sequential(
-            nn.Conv2d(condition, FEATURES, 3, padding=1),
+            Conv3x3(condition, FEATURES),
             nn.LeakyReLU(0.1, inplace=True),
-            nn.Conv2d(FEATURES, FEATURES, 3, padding=1),
+            Conv3x3(FEATURES, FEATURES),
             nn.LeakyReLU(0.1, inplace=True),
-            nn.Conv2d(FEATURES, FEATURES, 3, padding=1),
+            Conv3x3(FEATURES, FEATURES),
             nn.LeakyReLU(0.1, inplace=True),
-            nn.Conv2d(FEATURES, 3 * GROUPS * TAPS, 3, padding=1),
+            Conv3x3(FEATURES, 3 * GROUPS * TAPS),
         )
 
     def forward(self, state_BIHW: Tensor, condition_BDHW: Tensor, flow_B2HW: Tensor | None = None) -> Tensor:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from propainter.core.errors import ShapeError
 from propainter.models.alignment import FEATURES, DeformableAlignment
+from propainter.models.conv3x3 import Conv3x3
 from propainter.models.upsample_conv import UpsampleConv
 from propainter.ops.layout import cat_channels
 
@@ -68,11 +69,9 @@ class FlowCompletion(nn.Module):
             self.mid_dilation.append(_SpatialConv(FEATURES, FEATURES, 3, padding=dilation, dilation=dilation))
             self.mid_dilation.append(_lrelu())
         self.feat_prop_module = _SecondOrderPropagation()
-        self.decoder2 = nn.Sequential(
-            nn.Conv2d(FEATURES, FEATURES, 3, padding=1), _lrelu(), UpsampleConv(FEATURES, 64), _lrelu()
-        )
-        self.decoder1 = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), _lrelu(), UpsampleConv(64, 32), _lrelu())
-        self.upsample = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), _lrelu(), UpsampleConv(32, 2))
+        self.decoder2 = nn.Sequential(Conv3x3(FEATURES, FEATURES), _lrelu(), UpsampleConv(FEATURES, 64), _lrelu())
+        self.decoder1 = nn.Sequential(Conv3x3(64, 64), _lrelu(), UpsampleConv(64, 32), _lrelu())
+        self.upsample = nn.Sequential(Conv3x3(32, 32), _lrelu(), UpsampleConv(32, 2))
         self.edgeDetector = _EdgeDetector()
 
     def forward(self, flow_BT2HW: Tensor, mask_BT1HW: Tensor) -> Tensor:
@@ -157,9 +156,9 @@ class _SecondOrderPropagation(nn.Module):
         for direction, seen in (("backward_", 2), ("forward_", 3)):
             self.deform_align[direction] = DeformableAlignment(2 * FEATURES, 3 * FEATURES, reach_px=_OFFSET_REACH_PX)
             self.backbone[direction] = nn.Sequential(
-                nn.Conv2d(seen * FEATURES, FEATURES, 3, padding=1),
+                Conv3x3(seen * FEATURES, FEATURES),
                 nn.LeakyReLU(0.1, inplace=True),
-                nn.Conv2d(FEATURES, FEATURES, 3, padding=1),
+                Conv3x3(FEATURES, FEATURES),
             )
         self.fusion = nn.Conv2d(2 * FEATURES, FEATURES, 1)
 
@@ -192,9 +191,9 @@ class _EdgeDetector(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.projection = nn.Sequential(nn.Conv2d(2, 16, 3, padding=1))
-        self.mid_layer_1 = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1))
-        self.mid_layer_2 = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1))
+        self.projection = nn.Sequential(Conv3x3(2, 16))
+        self.mid_layer_1 = nn.Sequential(Conv3x3(16, 16))
+        self.mid_layer_2 = nn.Sequential(Conv3x3(16, 16))
         self.out_layer = nn.Conv2d(16, 1, 1)
 
 

@@ -7,13 +7,15 @@ Axes: B batch, I and O channels in and out, h, w rows and columns; H = 2h, W = 2
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from propainter.models.conv3x3 import Conv3x3
+
 
 class UpsampleConv(nn.Module):
     """Bilinear with aligned corners, so that a sample's place depends on the whole map's size."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv = Conv3x3(inputs, outputs)
 
     def forward(self, image_BIhw: Tensor) -> Tensor:
         image_BIHW = F.interpolate(image_BIhw, scale_factor=2, mode="bilinear", align_corners=True)

@@ -5,6 +5,7 @@ that the whole map's would have. Axes: B batch, C channels, H and W rows and col
 of a part.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -57,13 +58,17 @@ def crop(map_BChw: Tensor, have: Region, want: Region) -> Tensor:
     return map_BChw[:, :, want.rows.within(have.rows), want.columns.within(have.columns)]
 
 
-def conv(map_BChw: Tensor, weight_OC33: Tensor, bias_O: Tensor, have: Region, want: Region) -> Tensor:
-    """A 3x3 convolution with zeros around the whole map; reads `want` grown by 1."""
+def conv(map_BChw: Tensor, inside: Callable[[Tensor], Tensor], have: Region, want: Region) -> Tensor:
+    """A 3x3 convolution with zeros around the whole map; reads `want` grown by 1.
+
+    Args:
+        inside: the convolution without zeros around: it takes a place from each side.
+    """
     read = want.grow(1)
     rows = (1 - want.rows.start + read.rows.start, 1 - read.rows.stop + want.rows.stop)
     columns = (1 - want.columns.start + read.columns.start, 1 - read.columns.stop + want.columns.stop)
     # Padding in place of the rim's zeros where the region meets the map's edge.
-    return F.conv2d(F.pad(crop(map_BChw, have, read), (*columns, *rows)), weight_OC33, bias_O)
+    return inside(F.pad(crop(map_BChw, have, read), (*columns, *rows)))
 
 
 def double(map_BChw: Tensor, have: Region, want: Region) -> Tensor:

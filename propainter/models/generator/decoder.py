@@ -7,10 +7,14 @@ H', W' the rows and columns of a region:
 Only the region around a hole is computed: what is outside a hole is the source's.
 """
 
+from collections.abc import Callable
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from propainter.models.alignment import FEATURES
+from propainter.models.conv3x3 import Conv3x3
 from propainter.models.upsample_conv import UpsampleConv
 from propainter.ops.patches import SIDE, STRIDE, spread
 from propainter.ops.regions import Region, Span, conv, crop, double
@@ -25,9 +29,9 @@ class Decoder(nn.ModuleList):
         # The layers between, which have no parameters, keep the others at the checkpoint's numbers.
         super().__init__([
             UpsampleConv(FEATURES, FEATURES), nn.LeakyReLU(_SLOPE),
-            nn.Conv2d(FEATURES, 64, 3, padding=1), nn.LeakyReLU(_SLOPE),
+            Conv3x3(FEATURES, 64), nn.LeakyReLU(_SLOPE),
             UpsampleConv(64, 64), nn.LeakyReLU(_SLOPE),
-            nn.Conv2d(64, 3, 3, padding=1),
+            Conv3x3(64, 3),
         ])  # fmt: skip
 
     @staticmethod
@@ -47,11 +51,11 @@ class Decoder(nn.ModuleList):
         half = fine.grow(1).halved()
         coarse = half.grow(1)
         x = double(features_1Chw, have, coarse.grow(1))
-        x = F.leaky_relu_(conv(x, *_parameters(self[0].get_submodule("conv")), coarse.grow(1), coarse), _SLOPE)
-        x = F.leaky_relu_(conv(x, *_parameters(self[2]), coarse, half), _SLOPE)
+        x = F.leaky_relu_(conv(x, _inside(self[0]), coarse.grow(1), coarse), _SLOPE)
+        x = F.leaky_relu_(conv(x, _inside(self[2]), coarse, half), _SLOPE)
         x = double(x, half, fine.grow(1))
-        x = F.leaky_relu_(conv(x, *_parameters(self[4].get_submodule("conv")), fine.grow(1), fine), _SLOPE)
-        return conv(x, *_parameters(self[6]), fine, wanted).tanh_()
+        x = F.leaky_relu_(conv(x, _inside(self[4]), fine.grow(1), fine), _SLOPE)
+        return conv(x, _inside(self[6]), fine, wanted).tanh_()
 
 
 class SoftComposition(nn.Module):
@@ -60,7 +64,7 @@ class SoftComposition(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.embedding = nn.Linear(channels, FEATURES * SIDE**2)
-        self.bias_conv = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.bias_conv = Conv3x3(FEATURES, FEATURES)
 
     def forward(self, tokens_1RSC: Tensor, features_1Chw: Tensor, wanted: Region) -> Tensor:
         """The part `wanted` of the feature map."""
@@ -69,8 +73,8 @@ class SoftComposition(nn.Module):
         tokens = tokens_1RSC[:, rows.start : rows.stop, columns.start : columns.stop]
         covered = Region(_places_under(rows, read.rows.size), _places_under(columns, read.columns.size))
         h, w = (span.stop - span.start for span in (covered.rows, covered.columns))
-        spread_1Chw = spread(tokens, *_parameters(self.embedding), h, w)
-        summed = conv(spread_1Chw, *_parameters(self.bias_conv), covered, wanted)
+        spread_1Chw = spread(tokens, self.embedding.weight, self.embedding.bias, h, w)
+        summed = conv(spread_1Chw, self.bias_conv.inside, covered, wanted)
         return summed + crop(features_1Chw, Region.whole(*features_1Chw.shape[-2:]), wanted)
 
 
@@ -85,5 +89,7 @@ def _places_under(tokens: Span, size: int) -> Span:
     return Span(tokens.start * STRIDE, min(tokens.stop * STRIDE, size), size)
 
 
-def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    return layer.get_parameter("weight"), layer.get_parameter("bias")
+def _inside(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """A layer's convolution without zeros around, which `conv` puts where the map ends."""
+    convolution = layer.conv if isinstance(layer, UpsampleConv) else layer
+    return cast(Conv3x3, convolution).inside

@@ -6,6 +6,7 @@ Axes: T frames, C channels, H rows, W columns; h, w a quarter of them:
 
 from torch import Tensor, nn
 
+from propainter.models.conv3x3 import Conv3x3
 from propainter.ops.layout import cat_channels
 
 _GROUPS = {10: 2, 12: 4, 14: 8, 16: 1}
@@ -22,14 +23,14 @@ class Encoder(nn.Module):
         super().__init__()
         convs = (
             nn.Conv2d(5, 64, 3, stride=2, padding=1),
-            nn.Conv2d(64, 64, 3, padding=1),
+            Conv3x3(64, 64),
             nn.Conv2d(64, 128, 3, stride=2, padding=1),
-            nn.Conv2d(128, 256, 3, padding=1),
-            nn.Conv2d(256, 384, 3, padding=1),
-            nn.Conv2d(640, 512, 3, padding=1, groups=_GROUPS[10]),
-            nn.Conv2d(768, 384, 3, padding=1, groups=_GROUPS[12]),
-            nn.Conv2d(640, 256, 3, padding=1, groups=_GROUPS[14]),
-            nn.Conv2d(512, 128, 3, padding=1, groups=_GROUPS[16]),
+            Conv3x3(128, 256),
+            Conv3x3(256, 384),
+            Conv3x3(640, 512, groups=_GROUPS[10]),
+            Conv3x3(768, 384, groups=_GROUPS[12]),
+            Conv3x3(640, 256, groups=_GROUPS[14]),
+            Conv3x3(512, 128, groups=_GROUPS[16]),
         )
         self.layers = nn.ModuleList(layer for conv in convs for layer in (conv, nn.LeakyReLU(0.2, inplace=True)))
 

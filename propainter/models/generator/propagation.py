@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from propainter.models.alignment import FEATURES, DeformableAlignment
+from propainter.models.conv3x3 import Conv3x3
 from propainter.ops.consistency import consistent
 from propainter.ops.layout import cat_channels
 from propainter.ops.warp import warp
@@ -104,7 +105,7 @@ class FeaturePropagation(nn.Module):
 def _two_convs() -> nn.Sequential:
     """Two feature maps and both holes to one map."""
     return nn.Sequential(
-        nn.Conv2d(2 * FEATURES + 2, FEATURES, 3, padding=1),
+        Conv3x3(2 * FEATURES + 2, FEATURES),
         nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(FEATURES, FEATURES, 3, padding=1),
+        Conv3x3(FEATURES, FEATURES),
     )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from propainter.models.conv3x3 import Conv3x3
+
 Norm = Callable[[int], nn.Module]
 
 
@@ -33,7 +35,7 @@ class _ResidualBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: Norm, *, halve: bool = False) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=2 if halve else 1, padding=1)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.conv2 = Conv3x3(outputs, outputs)
         self.norm1 = norm(outputs)
         self.norm2 = norm(outputs)
         self.downsample: nn.Module = nn.Identity()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from propainter.models.conv3x3 import Conv3x3
 from propainter.ops.layout import cat_channels
 
 HIDDEN = 128
@@ -18,10 +19,10 @@ class MotionEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.convc1 = nn.Conv2d(324, 256, 1)
-        self.convc2 = nn.Conv2d(256, 192, 3, padding=1)
+        self.convc2 = Conv3x3(256, 192)
         self.convf1 = nn.Conv2d(2, 128, 7, padding=3)
-        self.convf2 = nn.Conv2d(128, 64, 3, padding=1)
-        self.conv = nn.Conv2d(256, 126, 3, padding=1)
+        self.convf2 = Conv3x3(128, 64)
+        self.conv = Conv3x3(256, 126)
 
     def forward(self, correlation_B324hw: Tensor, flow_B2hw: Tensor) -> Tensor:
         correlation = self.convc2(self.convc1(correlation_B324hw).relu_()).relu_()
@@ -90,8 +91,8 @@ class FlowHead(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(HIDDEN, 256, 3, padding=1)
-        self.conv2 = nn.Conv2d(256, 2, 3, padding=1)
+        self.conv1 = Conv3x3(HIDDEN, 256)
+        self.conv2 = Conv3x3(256, 2)
 
     def forward(self, hidden_B128hw: Tensor) -> Tensor:
         step_B2hw: Tensor = self.conv2(self.conv1(hidden_B128hw).relu_())
@@ -106,4 +107,4 @@ class UpdateBlock(nn.Module):
         self.encoder = MotionEncoder()
         self.gru = SeparableGRU()
         self.flow_head = FlowHead()
-        self.mask = nn.Sequential(nn.Conv2d(HIDDEN, 256, 3, padding=1), nn.ReLU(), nn.Conv2d(256, 576, 1))
+        self.mask = nn.Sequential(Conv3x3(HIDDEN, 256), nn.ReLU(), nn.Conv2d(256, 576, 1))
