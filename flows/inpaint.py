@@ -1,4 +1,4 @@
-"""Remove what a mask marks from a video: plan, run what the cache lacks, join, report."""
+"""Remove what a mask marks from a video, or extend it: plan, run what the cache lacks, join, report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -129,7 +129,7 @@ def plan_stages(inputs: Inputs, settings: Settings, encode: EncodeSpec, weights:
 )
 def inpaint(
     video: str,
-    mask: str,
+    mask: str | None,
     output: str,
     settings: dict[str, Any] | None = None,
     cache: str | None = None,
@@ -140,9 +140,10 @@ def inpaint(
     fresh: bool = False,
     cache_size_bytes: int | None = None,
 ) -> dict[str, Any]:
-    """Remove what the mask marks from one video.
+    """Remove what the mask marks from one video, or in mode outpainting fill a canvas around it.
 
     Args:
+        mask: None in mode outpainting.
         settings: nested as `propainter.core.settings.Settings` is; what is not named keeps its default.
         cache: the store's folder; None: PROPAINTER_CACHE or the platform's cache folder.
         weights: folder of the three checkpoints; None: PROPAINTER_WEIGHTS or the user's folder for data.
@@ -155,7 +156,12 @@ def inpaint(
     refuse_to_loop()
     validated = load_settings(settings or {})
     inputs, place = check_and_inspect(
-        Path(video), Path(mask), Path(output), validated, overwrite=overwrite, is_ours=was_written_by_us
+        Path(video),
+        Path(mask) if mask else None,
+        Path(output),
+        validated,
+        overwrite=overwrite,
+        is_ours=was_written_by_us,
     )
     run = prepare(
         inputs,

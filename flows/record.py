@@ -24,6 +24,7 @@ from flows.manifest import (
 )
 from flows.report import Moment, write_report
 from propainter.core.frames import FrameRange
+from propainter.media.kept_size import kept_margins
 from propainter.media.source import open_source
 from propainter.runtime.memory import MemorySample
 from tasks.output import Output
@@ -103,11 +104,11 @@ def leave_record(run: Run, output: Output, outcome: Outcome) -> Path:
     inputs = run.inputs
     moments = _moments(run, output)
     height_px, width_px = moments[0].after.shape[:2]
+    read = [InputRecord(role="video", path=str(inputs.video), digest=inputs.content_digest)]
+    if inputs.mask is not None:
+        read.append(InputRecord(role="mask", path=str(inputs.mask), digest=digest_of({"holes": inputs.hole_digests})))
     record = RunRecord(
-        inputs=(
-            InputRecord(role="video", path=str(inputs.video), digest=inputs.content_digest),
-            InputRecord(role="mask", path=str(inputs.mask), digest=digest_of({"holes": inputs.hole_digests})),
-        ),
+        inputs=tuple(read),
         output=OutputRecord(
             path=str(output.path), digest=digest_output(output.path), frames=len(inputs.frames),
             height_px=height_px, width_px=width_px,
@@ -140,11 +141,12 @@ def _moments(run: Run, output: Output) -> tuple[Moment, ...]:
         for frame in chosen:
             shown = after.read(FrameRange(frame, frame + 1))[0]
             in_source = inputs.frames.start + frame
+            picture = before.read(FrameRange(in_source, in_source + 1))[0]
             moments.append(
                 Moment(
                     frame=in_source,
                     time_s=float((inputs.info.times[in_source] - inputs.info.times[0]) * inputs.info.time_base),
-                    before=_like(before.read(FrameRange(in_source, in_source + 1))[0], shown),
+                    before=_like(np.pad(picture, (*kept_margins(inputs.geometry), (0, 0))), shown),
                     hole=_like(read_holes(run, FrameRange(frame, frame + 1))[0].astype(np.uint8), shown) > 0,
                     after=shown,
                 )

@@ -56,14 +56,21 @@ def _parts(record: RunRecord, pictures: Sequence[Moment]) -> dict[str, str]:
     )
     needed = computed + reused
     height_px, width_px = pictures[0].after.shape[:2] if pictures else (1, 1)
+    frames = f"{_count(output.frames, 'frame')} of {_size(output)}"
+    mode = record.settings.get("mode", "inpainting")
+    headline, said = "Inpainted", f"What the mask marks was removed from {frames}"
+    hole_said = "The hole is what the mask marks, widened"
+    if mode == "outpainting":
+        headline, said = "Outpainted", f"What lies around the video was made up in {frames}"
+        hole_said = "The hole is what lies around the video"
     return {
-        "title": _text(f"{Path(output.path).name} - inpainting report"),
-        "headline": f"Inpainted <bdi>{_text(Path(video).name)}</bdi>",
+        "title": _text(f"{Path(output.path).name} - {mode} report"),
+        "headline": f"{headline} <bdi>{_text(Path(video).name)}</bdi>",
         "sentence": (
-            f"What the mask marks was removed from {_count(output.frames, 'frame')} of {_size(output)} in "
-            f"{_duration(record.wall_s)} by the {_text(record.engine)} engine. "
+            f"{said} in {_duration(record.wall_s)} by the {_text(record.engine)} engine. "
             f"The result is <bdi>{_text(Path(output.path).name)}</bdi>."
         ),
+        "hole_said": hole_said,
         "aspect": f"{width_px / height_px:.4f}",
         "limit_px": str(_ENLARGED_AT_MOST * width_px),
         "hero": str(max(range(len(pictures)), key=lambda index: pictures[index].hole.mean(), default=0)),

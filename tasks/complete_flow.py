@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from cache.layout import flow_spec
 from propainter.core.settings import Settings
+from propainter.media.surround import holes_for_flow
 from propainter.models.checkpoints import FLOW_COMPLETION
 from propainter.stages.complete_flow import complete_flow as stage
 from tasks import networks
@@ -17,7 +18,7 @@ from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, 
 from tasks.sources import read_holes
 from tasks.weights import Weights
 
-EPOCH = 1
+EPOCH = 2
 CONTEXT_PAIRS = 5
 """5 here, 10 for pixels: the released code differs, and parity needs it."""
 
@@ -56,7 +57,7 @@ def complete_flow(run: Run, index: int) -> Done:
     plan = run.plan["complete_flow"]
     tile = plan.segments[index].tile
     flow = read_flow(run, "estimate_flow", tile.window)
-    holes = read_holes(run, frames_of(tile.window))
+    holes = holes_for_flow(read_holes(run, frames_of(tile.window)), run.inputs.geometry)
     with lease(run.devices) as held:
         network = None
         if run.weights is not None:

@@ -21,7 +21,8 @@ def plan_extract_frames(inputs: Inputs, settings: Settings) -> StagePlan:
     return plan_stage(
         "extract_frames",
         epoch=EPOCH,
-        settings={"geometry": {**asdict(geometry)}},
+        # Margins of 0 are left out: they are no part of what the frames of inpainting depend on.
+        settings={"geometry": {name: size_px for name, size_px in asdict(geometry).items() if size_px}},
         tiles=[
             SegmentInputs(
                 tile=tile,

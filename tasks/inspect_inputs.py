@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.keys import digest_of
-from propainter.core.errors import MediaError, SettingsError
+from propainter.core.errors import MaskError, MediaError, SettingsError
 from propainter.core.frames import FrameRange
 from propainter.core.geometry import Geometry
 from propainter.core.settings import Settings, seconds_of
@@ -39,7 +39,13 @@ def already_inspected(inputs: Inputs, output: Output) -> Iterator[None]:
 
 
 def check_and_inspect(
-    video: Path, mask: Path, output: Path, settings: Settings, *, overwrite: bool, is_ours: Callable[[Output], bool]
+    video: Path,
+    mask: Path | None,
+    output: Path,
+    settings: Settings,
+    *,
+    overwrite: bool,
+    is_ours: Callable[[Output], bool],
 ) -> tuple[Inputs, Output]:
     """Refuse, before any work, an output that may not be written; then look at the inputs.
 
@@ -54,15 +60,31 @@ def check_and_inspect(
         return known
     place = Output(path=output.absolute())
     place.check(video, overwrite=overwrite, is_ours=lambda: is_ours(place))
-    return inspect_inputs(video.absolute(), mask.absolute(), settings), place
+    return inspect_inputs(video.absolute(), None if mask is None else mask.absolute(), settings), place
 
 
-def inspect_inputs(video: Path, mask: Path, settings: Settings) -> Inputs:
+def require_mask(mask: Path | None, settings: Settings) -> None:
+    """Inpainting takes a mask and outpainting takes none.
+
+    Raises:
+        MaskError: it is the other way round.
+    """
+    if settings.mode == "inpainting" and mask is None:
+        raise MaskError("--mask is missing. Give an image, a folder of images or a video, or --mode outpainting.")
+    if settings.mode == "outpainting" and mask is not None:
+        raise MaskError(f"{mask} is given, and --mode outpainting has no use for a mask. Leave out one of the two.")
+
+
+def inspect_inputs(video: Path, mask: Path | None, settings: Settings) -> Inputs:
     """Open both, check that they go together and measure what the plan needs.
+
+    Args:
+        mask: None in outpainting.
 
     Raises:
         MediaError, MaskError, ShapeError: with one line that the user can act on.
     """
+    require_mask(mask, settings)
     extract = settings.extract_frames
     with open_source(video, save_fps=extract.save_fps) as source:
         info, content_digest = source.info, source.content_digest
@@ -72,6 +94,7 @@ def inspect_inputs(video: Path, mask: Path, settings: Settings) -> Inputs:
     geometry = Geometry.plan(
         info.height_px, info.width_px,
         height_px=extract.height, width_px=extract.width, resize_ratio=extract.resize_ratio,
+        outpainting=settings.outpainting if settings.mode == "outpainting" else None,
     )  # fmt: skip
     masks = open_masks(mask, info, settings.masks)
     hole_digests, holed = _scan(masks, frames, geometry)

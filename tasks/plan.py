@@ -28,11 +28,12 @@ STAGES = ("extract_frames", "estimate_flow", "complete_flow", "propagate_pixels"
 class Inputs:
     """A video and its mask, looked at once. Frames are counted from the first one asked for.
 
+    mask: None in outpainting, whose hole follows from the geometry.
     hole_digests, holed: per frame, the digest of the dilated hole at processing size, and whether it has one.
     """
 
     video: Path
-    mask: Path
+    mask: Path | None
     info: VideoInfo
     content_digest: str
     frames: FrameRange

@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from cache.layout import frames_spec
 from propainter.core.frames import FrameRange
 from propainter.core.settings import Settings
+from propainter.media.surround import extend_edges
 from propainter.stages.propagate_pixels import propagate_pixels as stage
 from tasks.devices import lease
 from tasks.flow_storage import each_pair
@@ -54,7 +55,7 @@ def plan_propagate_pixels(inputs: Inputs, settings: Settings, upstream: Plan) ->
 def propagate_pixels(run: Run, index: int) -> Done:
     plan = run.plan["propagate_pixels"]
     tile = plan.segments[index].tile
-    frames = run.store.read(run.plan["extract_frames"].key, tile.window)
+    frames = extend_edges(run.store.read(run.plan["extract_frames"].key, tile.window), run.inputs.geometry)
     flow = each_pair(run, "complete_flow", pairs_in(tile.window))
     holes = read_holes(run, tile.window)
     engine: Literal["classical", "propainter"] = "classical" if run.weights is None else "propainter"

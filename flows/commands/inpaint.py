@@ -19,8 +19,8 @@ from flows.progress import JsonProgress, Progress, TerminalProgress, listening
 from flows.record import was_written_by_us
 from flows.server import LocalServer, forget_run, mark_dead_runs, record_run, server_home
 from propainter.core.errors import MaskError, MediaError, SettingsError
-from propainter.core.settings import Codec, Engine, Precision, Settings, Storage
-from tasks.inspect_inputs import already_inspected, inspect_inputs
+from propainter.core.settings import Codec, Engine, Mode, Precision, Settings, Storage
+from tasks.inspect_inputs import already_inspected, inspect_inputs, require_mask
 from tasks.output import Output
 from tasks.plan import Inputs, demand
 from tasks.weights import weights_folder
@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 def inpaint(
     video: Path,
     *,
-    mask: Path,
     output: Annotated[Path, Parameter(alias="-o")],
+    mask: Path | None = None,
+    mode: Mode | None = None,
+    scale_h: float | None = None,
+    scale_w: float | None = None,
     engine: Engine | None = None,
     weights: Path | None = None,
     verify_weights: bool = True,
@@ -69,16 +72,24 @@ def inpaint(
     log_format: Literal["text", "json"] = "text",
     keep_server: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Remove what MASK marks from VIDEO. Run the same command again to go on after an interruption.
+    """Remove what MASK marks from VIDEO, or extend VIDEO beyond its edges (--mode outpainting).
+
+    Run the same command again to go on after an interruption.
 
     Parameters
     ----------
     video
         A video file or a folder of images.
-    mask
-        One image, a folder of images (one, or one per frame), or a video.
     output
         A name that ends in .mp4, .mkv or .mov, or a folder for PNG.
+    mask
+        One image, a folder of images (one, or one per frame), or a video; none in outpainting.
+    mode
+        inpainting (default), or outpainting: the video is centred on a larger canvas and what is around it filled.
+    scale_h
+        Height of the canvas over that of the video (outpainting), default 1.0.
+    scale_w
+        Width of the canvas over that of the video (outpainting), default 1.2.
     engine
         propainter (needs its weights), classical (needs none), or auto: propainter where its weights are installed.
     weights
@@ -148,6 +159,9 @@ def inpaint(
     """
     overrides = _nested(
         {
+            "mode": mode,
+            "outpainting.scale_h": scale_h,
+            "outpainting.scale_w": scale_w,
             "engine": engine,
             "storage": storage,
             "masks.dilation": mask_dilation,
@@ -180,9 +194,10 @@ def inpaint(
         stack.enter_context(listening(listener))
         server = None
         _require_readable(video, mask)
+        require_mask(mask, settings)
         if not dry_run:
             server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
-        inputs = inspect_inputs(video.absolute(), mask.absolute(), settings)
+        inputs = inspect_inputs(video.absolute(), mask.absolute() if mask else None, settings)
         if server is None:
             return _explain(
                 inputs, place, settings, root, devices, weights_folder(weights), verify_weights, fresh=not resume
@@ -198,7 +213,7 @@ def inpaint(
             stack.callback(forget_run, server_home(), flow_run.id)
 
         done = flow.with_options(on_running=[remember])(
-            str(video), str(mask), str(output), asdict(settings), cache=str(root), devices=devices,
+            str(video), str(mask) if mask else None, str(output), asdict(settings), cache=str(root), devices=devices,
             weights=str(weights) if weights else None, verify_weights=verify_weights,
             overwrite=overwrite, fresh=not resume, cache_size_bytes=bytes_of(cache_size),
         )  # fmt: skip
@@ -232,11 +247,11 @@ def _limit_threads(threads: int | None) -> None:
     os.environ.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), OPENCV_FOR_THREADS_NUM=str(threads))
 
 
-def _require_readable(video: Path, mask: Path) -> None:
+def _require_readable(video: Path, mask: Path | None) -> None:
     """The commonest slip, caught before a server is started for it."""
     if not video.exists():
         raise MediaError(f"There is no video {video}. Give a file, or a folder of images.")
-    if not mask.exists():
+    if mask is not None and not mask.exists():
         raise MaskError(f"There is no mask {mask}. Give an image, a folder of images or a video.")
 
 

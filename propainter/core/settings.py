@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from propainter.core.errors import SettingsError
 
+Mode = Literal["inpainting", "outpainting"]
 Engine = Literal["auto", "propainter", "classical"]
 Precision = Literal["fp32", "fp16", "bf16"]
 Codec = Literal["h264", "h265", "ffv1", "prores", "png"]
@@ -81,6 +82,19 @@ class Masks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outpainting:
+    """Mode outpainting alone: sides of the canvas over those of the frame that is centred on it."""
+
+    scale_h: float = 1.0
+    scale_w: float = 1.2
+
+    def __post_init__(self) -> None:
+        for name in ("scale_h", "scale_w"):
+            value = getattr(self, name)
+            _require(1 <= value <= 16, f"{name} is {value}. Give a factor of 1 to 16.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateFlow:
     """Engine propainter alone. Flow stays in fp32 unless asked: half precision shows in it first."""
 
@@ -131,10 +145,12 @@ class EncodeVideo:
 class Settings:
     """All that shapes the result."""
 
+    mode: Mode = "inpainting"
     engine: Engine = "auto"
     precision: Precision = "fp32"
     storage: Storage = "default"
     masks: Masks = field(default_factory=Masks)
+    outpainting: Outpainting = field(default_factory=Outpainting)
     extract_frames: ExtractFrames = field(default_factory=ExtractFrames)
     estimate_flow: EstimateFlow = field(default_factory=EstimateFlow)
     complete_flow: CompleteFlow = field(default_factory=CompleteFlow)
@@ -142,6 +158,11 @@ class Settings:
     encode_video: EncodeVideo = field(default_factory=EncodeVideo)
 
     def __post_init__(self) -> None:
+        _choice("mode", self.mode, get_args(Mode))
+        _require(
+            self.mode == "outpainting" or self.outpainting == Outpainting(),
+            "scale_h and scale_w have no meaning in mode inpainting. Give --mode outpainting, or leave them out.",
+        )
         _choice("engine", self.engine, get_args(Engine))
         _choice("precision", self.precision, get_args(Precision))
         _choice("storage", self.storage, get_args(Storage))

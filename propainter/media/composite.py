@@ -13,8 +13,9 @@ from propainter.core.geometry import Geometry
 from propainter.media.colour import Colour, convert, from_rgb, is_rgb, to_rgb
 from propainter.media.encode_spec import EncodeSpec
 from propainter.media.info import VideoSource
+from propainter.media.kept_size import kept_hole, kept_margins, kept_patch, with_margins
 from propainter.media.planes import frame_of_planes, layout_of, planes_of
-from propainter.media.resize import resize_frames, resize_holes
+from propainter.media.resize import fit_frames
 
 FEATHER_PX = 3
 """Over this much of the hole's rim an enlarged fill blends into the source, so that its softness shows no edge."""
@@ -34,7 +35,8 @@ def composite_frames(
     """Frames of the result in order, one at a time, in spec's pixel format and size.
 
     At source size every sample that the hole does not touch is the source's, bit for bit, in so far as spec's pixel
-    format is the source's. At another size (keep_size off) the composite is made at processing size and resized.
+    format is the source's; outpainting's margins lie around them. At another size (keep_size off) the composite is made
+    at processing size and resized.
 
     Args:
         fill: RGB (n, height_px, width_px, 3) at processing size for a range of frames, or None where those have no
@@ -48,7 +50,7 @@ def composite_frames(
     if holes.shape != (len(frames), geometry.height_px, geometry.width_px):
         size = f"{geometry.width_px}x{geometry.height_px}"
         raise ShapeError(f"holes of shape {holes.shape} do not go with frames {frames} at {size}.")
-    keeps_size = (spec.height_px, spec.width_px) == (source.info.height_px, source.info.width_px)
+    keeps_size = (spec.height_px, spec.width_px) == geometry.written_size_px(keep_size=True)
     for tile in frames.tiles(_AT_A_TIME):
         tile_holes = holes[tile.core.slice_in(frames)]
         filled = fill(tile.core) if tile_holes.any() else None
@@ -56,33 +58,44 @@ def composite_frames(
             hole = tile_holes[place]
             patch = filled[place] if filled is not None and hole.any() else None
             colour = spec.colour if is_rgb(frame.format.name) else source.info.colour
+            # Decided by the source's lines: those of a higher canvas must not decide otherwise.
+            colour = colour.resolved(source.info.height_px)
             if keeps_size:
-                yield _at_source_size(frame, patch, hole, colour, spec.pixel_format)
+                yield _at_source_size(frame, patch, hole, geometry, colour, spec.pixel_format)
             else:
-                yield _resized(frame, patch, hole, colour, spec)
+                yield _resized(frame, patch, hole, geometry, colour, spec)
 
 
 def _at_source_size(
-    frame: av.VideoFrame, patch: NDArray[np.uint8] | None, hole: NDArray[np.bool_], colour: Colour, pixel_format: str
+    frame: av.VideoFrame,
+    patch: NDArray[np.uint8] | None,
+    hole: NDArray[np.bool_],
+    geometry: Geometry,
+    colour: Colour,
+    pixel_format: str,
 ) -> av.VideoFrame:
-    own = convert(frame, pixel_format, colour)
+    own = with_margins(convert(frame, pixel_format, colour), geometry)
     if patch is None:
         return own
-    mixed = to_rgb(frame, colour).copy()
-    height_px, width_px = mixed.shape[:2]
-    is_enlarged = hole.shape != (height_px, width_px)
-    hole = resize_holes(hole[None], height_px, width_px)[0]
-    patch = resize_frames(patch[None], height_px, width_px)[0]
+    # What is next to the frame takes its rim's colours, for the fill to blend into.
+    mixed = np.pad(to_rgb(frame, colour), (*kept_margins(geometry), (0, 0)), mode="edge")
+    hole = kept_hole(hole, geometry)
+    patch = kept_patch(patch, geometry)
     box = _box_around(hole)
-    mix = _feathered if is_enlarged else _pasted
+    mix = _feathered if geometry.resizes else _pasted
     mixed[box] = mix(mixed[box], patch[box], hole[box])
     return _merge(own, from_rgb(mixed, pixel_format, colour), hole, box)
 
 
 def _resized(
-    frame: av.VideoFrame, patch: NDArray[np.uint8] | None, hole: NDArray[np.bool_], colour: Colour, spec: EncodeSpec
+    frame: av.VideoFrame,
+    patch: NDArray[np.uint8] | None,
+    hole: NDArray[np.bool_],
+    geometry: Geometry,
+    colour: Colour,
+    spec: EncodeSpec,
 ) -> av.VideoFrame:
-    picture = resize_frames(to_rgb(frame, colour)[None], *hole.shape)[0]
+    picture = fit_frames(to_rgb(frame, colour)[None], geometry)[0]
     if patch is not None:
         picture = np.where(hole[..., None], patch, picture)
     interpolation = cv2.INTER_CUBIC if spec.codec == "png" else cv2.INTER_LINEAR

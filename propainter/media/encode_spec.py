@@ -72,9 +72,7 @@ def plan_encoding(info: VideoInfo, settings: EncodeVideo, geometry: Geometry, ou
             f"{codec} cannot be written to {output.name}. "
             f"Use --codec {' or '.join(_HELD[container])}, or {_home_of(codec)}."
         )
-    height_px, width_px = info.height_px, info.width_px
-    if not settings.keep_size:
-        height_px, width_px = geometry.asked_height_px, geometry.asked_width_px
+    height_px, width_px = geometry.written_size_px(keep_size=settings.keep_size)
     pixel_format = choose_pixel_format(ENCODERS[codec], info, height_px, width_px)
     return EncodeSpec(
         codec=codec,

@@ -1,4 +1,4 @@
-"""Masks: pictures that say where the hole is, from one image, a folder of them, or a video."""
+"""Masks: where the hole is, from one image, a folder of them, a video, or in outpainting from the geometry."""
 
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from propainter.core.settings import Masks
 from propainter.media.folder import IMAGE_SUFFIXES, images_in, open_image, size_of
 from propainter.media.info import VideoInfo
 from propainter.media.resize import resize_holes
+from propainter.media.surround import Surround
 from propainter.media.video_file import VideoFile
 
 LOSSY_THRESHOLD = 127
@@ -45,8 +46,10 @@ class MaskSource(Protocol):
         ...
 
 
-def open_masks(path: Path, info: VideoInfo, masks: Masks) -> MaskSource:
+def open_masks(path: Path | None, info: VideoInfo, masks: Masks) -> MaskSource:
     """Masks for a video: one for all frames, or as many as the source has (whatever part of it is asked for).
+
+    None: outpainting, whose hole is what the geometry has around the frame.
 
     A pixel belongs to the hole where its 8-bit grey is over the threshold: over 0 in lossless files, over 127 in
     lossy ones (JPEG, WebP with loss, video), or over what the settings say. Palettes count by the grey they show;
@@ -55,6 +58,8 @@ def open_masks(path: Path, info: VideoInfo, masks: Masks) -> MaskSource:
     Raises:
         MaskError: not there, not readable, or another number of masks than frames.
     """
+    if path is None:
+        return Surround()
     if not path.exists():
         raise MaskError(f"{path} does not exist. Give a mask image, a folder of them, or a mask video.")
     try:

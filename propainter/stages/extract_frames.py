@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from propainter.core.geometry import Geometry
-from propainter.media.resize import resize_frames
+from propainter.media.resize import fit_frames
 
 
 def extract_frames(frames_THW3: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
-    """Resize decoded frames to the size that the method works on.
+    """Bring decoded frames to the size that the method works on; what outpainting adds around them is black.
 
     Args:
         frames_THW3: uint8 RGB at source size.
@@ -16,6 +16,6 @@ def extract_frames(frames_THW3: NDArray[np.uint8], geometry: Geometry) -> NDArra
     Returns:
         uint8 RGB, (T, geometry.height_px, geometry.width_px, 3); the input itself where the sizes are equal.
 
-    Source: pipeline step 1 of the released inference (Pillow's bicubic filter).
+    Source: pipeline steps 1 and 7 of the released inference (Pillow's bicubic filter, a centred canvas).
     """
-    return resize_frames(frames_THW3, geometry.height_px, geometry.width_px)
+    return fit_frames(frames_THW3, geometry)

@@ -58,6 +58,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 GOOD = ("clip.mkv", "--mask", "masks", "-o", "out.mp4")
+OUTPAINTING = ("clip.mkv", "-o", "out.mp4", "--mode", "outpainting")
 
 BAD = {
     "a missing file": (("nothing.mp4", *GOOD[1:]), r"nothing\.mp4"),
@@ -67,6 +68,11 @@ BAD = {
     "no frames": (("zero.mkv", *GOOD[1:]), r"zero\.mkv"),
     "sides under the minimum": (("tiny", *GOOD[1:]), r"64x12 is too small.*--width"),
     "a missing mask": (("clip.mkv", "--mask", "none.png", "-o", "out.mp4"), r"none\.png"),
+    "no mask": (("clip.mkv", "-o", "out.mp4"), "--mask is missing.*--mode outpainting"),
+    "a mask in outpainting": ((*GOOD, "--mode", "outpainting"), "masks is given.*--mode outpainting"),
+    "a canvas smaller than the frame": ((*OUTPAINTING, "--scale_h", "0.9"), "scale_h is 0.9"),
+    "a canvas that adds nothing": ((*OUTPAINTING, "--scale_w", "1.1"), "scale_w 1.1 add nothing to 64x48"),
+    "a canvas without outpainting": ((*GOOD, "--scale-w", "1.5"), "scale_w.*--mode outpainting"),
     "another number of masks": (("clip.mkv", "--mask", "masks-five", "-o", "out.mp4"), "5 masks for 6 frames"),
     "an output that exists": (("clip.mkv", "--mask", "masks", "-o", "foreign.mp4"), r"foreign\.mp4.*--overwrite"),
     "the video as output": (("clip.mkv", "--mask", "masks", "-o", "clip.mkv"), "is the video itself"),
@@ -100,6 +106,12 @@ def test_options_are_taken_with_underscores_too(run: Run) -> None:
     done = run(*GOOD, "--subvideo_length", "4", "--mask_dilation=2")
     assert done.status == 0, done.stderr
     assert "encode_video" in done.stdout
+
+
+def test_outpainting_takes_no_mask_and_works_at_the_size_of_the_canvas(run: Run) -> None:
+    done = run(*OUTPAINTING, "--scale_h", "1.5")
+    assert done.status == 0, done.stderr
+    assert "at 72x72" in done.stdout
 
 
 def test_masks_of_another_size_are_scaled_and_it_is_said(folder: Path, run: Run) -> None:

@@ -139,3 +139,25 @@ def test_a_segment_that_rots_on_disk_is_found_and_computed_again(clip: dict[str,
     again = run(clip, tmp_path / "out.mp4")
     assert computed(again) == {"encode_video"}
     assert (tmp_path / "out.mp4").read_bytes() == first
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_outpainting_shows_around_the_frame_what_other_frames_show_there(tmp_path: Path) -> None:
+    frames, _ = draw_clip(1, 96, 256)
+    canvas = np.stack([frames[0, :, 4 * number + 12 :][:, :160] for number in range(16)])  # pans by 4 pixels a frame
+    clip = {
+        "video": str(write_video(tmp_path / "clip.mkv", canvas[:, :, 16:-16])),
+        "mask": None,
+        "cache": str(tmp_path / "cache"),
+    }
+    settings = {"mode": "outpainting", "outpainting": {"scale_w": 1.25}}
+    run(clip, tmp_path / "out", settings=settings)
+    filled = read_frames(tmp_path / "out")
+    np.testing.assert_array_equal(filled[:, :, 16:-16], canvas[:, :, 16:-16])
+    shown_elsewhere = slice(4, -4)
+    error = np.abs(filled.astype(int) - canvas)[shown_elsewhere].mean(axis=(0, 1, 3))
+    assert error.max() < 3  # grey levels, in any column; the edge repeated outwards is wrong by 30
+    manifest = json.loads((tmp_path / "out.report" / "manifest.json").read_text())
+    assert [entry["role"] for entry in manifest["inputs"]] == ["video"]
+    assert (manifest["output"]["height_px"], manifest["output"]["width_px"]) == (96, 160)
+    assert computed(run(clip, tmp_path / "out", settings=settings)) == set()

@@ -12,7 +12,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["chunked", "resized"])  # make parity runs the third too
+@pytest.mark.parametrize("name", ["chunked", "resized", "outpaint"])  # make parity runs the fourth too
 def test_the_command_gives_the_released_codes_frames(
     name: str, tmp_path: Path, weights: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,9 +15,10 @@ from synthetic_weights import write_weights
 DATA = Path(__file__).parent / "data"
 
 RUNS = {
-    "chunked": ("clip_a", "--neighbor_length 6 --ref_stride 4 --subvideo_length 10 --raft_iter 4"),
-    "single": ("clip_a", "--raft_iter 2"),
-    "resized": ("clip_b", "--width 194 --height 132 --mask_dilation 2 --raft_iter 2 --no-keep-size"),
+    "chunked": ("clip_a", "--mask masks --neighbor_length 6 --ref_stride 4 --subvideo_length 10 --raft_iter 4"),
+    "single": ("clip_a", "--mask masks --raft_iter 2"),
+    "resized": ("clip_b", "--mask masks --width 194 --height 132 --mask_dilation 2 --raft_iter 2 --no-keep-size"),
+    "outpaint": ("clip_b", "--mode outpainting --scale_h 1.0 --scale_w 1.3 --raft_iter 2"),
 }
 """Clip and options, by the folder under data/expected/. Flow is stored exactly: 1/64 px would show."""
 
@@ -28,12 +29,12 @@ def run(name: str, folder: Path, weights: Path) -> np.ndarray:
     output = folder / name
     subprocess.run(
         [
-            sys.executable, "-m", "flows.cli", "inpaint", str(DATA / clip / "frames"),
-            "--mask", str(DATA / clip / "masks"),
-            "-o", str(output), "--engine", "propainter", "--weights", str(weights), "--no-verify-weights",
+            sys.executable, "-m", "flows.cli", "inpaint", "frames", "-o", str(output),
+            "--engine", "propainter", "--weights", str(weights), "--no-verify-weights",
             "--storage", "exact", "--cache", str(folder / "cache"), "--devices", "cpu", "--quiet", *options.split(),
         ],
         check=True,
+        cwd=DATA / clip,
     )  # fmt: skip
     return np.abs(_read(output).astype(int) - _read(DATA / "expected" / name).astype(int))
 

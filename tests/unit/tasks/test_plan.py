@@ -9,7 +9,7 @@ import pytest
 from flows.inpaint import plan_stages
 from propainter.core.frames import FrameRange
 from propainter.core.geometry import Geometry
-from propainter.core.settings import CompleteFlow, EncodeVideo, Settings
+from propainter.core.settings import CompleteFlow, EncodeVideo, Outpainting, Settings
 from propainter.media.colour import Colour
 from propainter.media.encode_spec import plan_encoding
 from propainter.media.info import VideoInfo
@@ -111,6 +111,24 @@ def test_another_video_shares_nothing() -> None:
     reached = changed(planned(inputs_of(EVERY_FRAME)), planned(inputs_of(EVERY_FRAME, content="other")))
     assert all(len(segments) > 0 for segments in reached.values())
     assert reached["estimate_flow"] == list(range(25))
+
+
+def test_outpainting_shares_nothing_with_inpainting_nor_with_another_canvas() -> None:
+    inpainting = inputs_of(EVERY_FRAME)
+    wide, wider = (
+        replace(inpainting, mask=None, geometry=Geometry.plan(64, 96, outpainting=Outpainting(scale_w=scale_w)))
+        for scale_w in (1.2, 1.4)
+    )
+    for before, after in ((inpainting, wide), (wide, wider)):
+        reached = changed(planned(before), planned(after))
+        assert [len(segments) for segments in reached.values()] == [25, 25, 25, 5, 5, 5]
+
+
+def test_what_outpainting_alone_has_is_no_part_of_inpaintings_keys() -> None:
+    recipe = planned(inputs_of(EVERY_FRAME))["extract_frames"].recipe
+    assert recipe["settings"] == {
+        "geometry": {"source_height_px": 64, "source_width_px": 96, "asked_height_px": 64, "asked_width_px": 96}
+    }
 
 
 def asked_for(inputs: Inputs) -> dict[str, set[int]]:
