@@ -22,6 +22,7 @@ from propainter.core.settings import Settings
 from propainter.media.encode_spec import EncodeSpec, plan_encoding
 from propainter.models.raft.network import MIN_SIDE_PX
 from propainter.runtime.memory import MemorySampler
+from propainter.runtime.precision import require_precision
 from tasks.complete_flow import complete_flow, plan_complete_flow
 from tasks.devices import resolve_devices
 from tasks.encode_video import encode_video, join_pieces, plan_encode_video
@@ -75,7 +76,11 @@ def prepare(
     """
     encode = plan_encoding(inputs.info, settings.encode_video, inputs.geometry, output.path)
     settings, inputs = choose_engine(settings, inputs, weights)
-    found = find_weights(weights, verify=verify_weights) if settings.engine == "propainter" else None
+    found = None
+    if settings.engine == "propainter":
+        require_precision(settings.precision, resolve_devices(devices))
+        require_precision(settings.estimate_flow.precision, resolve_devices(devices))
+        found = find_weights(weights, verify=verify_weights)
     return Run(
         inputs=inputs,
         settings=settings,
@@ -96,14 +101,17 @@ def choose_engine(settings: Settings, inputs: Inputs, weights: Path) -> tuple[Se
     if settings.engine == "classical":
         return settings, inputs
     note = None
+    height_px, width_px = inputs.geometry.height_px, inputs.geometry.width_px
+    too_small = min(height_px, width_px) < MIN_SIDE_PX
     if len(inputs.clip) == 1:
         note = "Engine classical: a single frame has no neighbours to take anything from."
     elif settings.engine == "auto" and not are_installed(weights):
         note = f"Engine classical: there are no ProPainter weights in {weights}; `propainter weights fetch` gets them."
+    elif settings.engine == "auto" and too_small:
+        note = f"Engine classical: {width_px}x{height_px} is too small for the networks ({MIN_SIDE_PX} pixels a side)."
     if note is not None:
         return replace(settings, engine="classical"), replace(inputs, notices=(*inputs.notices, note))
-    height_px, width_px = inputs.geometry.height_px, inputs.geometry.width_px
-    if min(height_px, width_px) < MIN_SIDE_PX:
+    if too_small:
         raise ShapeError(
             f"{width_px}x{height_px} is too small for the optical flow network: both sides must be at least "
             f"{MIN_SIDE_PX} pixels. Give a larger --width and --height, or --engine classical."

@@ -19,7 +19,7 @@ from propainter.runtime.memory import MemorySample
 
 MANIFEST = "manifest.json"
 CLAIM = ".claim"
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,15 @@ class InputRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsRecord:
+    """One checkpoint file that the run used. licence: None where it is not the released file."""
+
+    file_name: str
+    sha256: str
+    licence: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputRecord:
     """The result as it was published; digest as `digest_output` gives it."""
 
@@ -56,13 +65,13 @@ class OutputRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """All that is said about one run. settings: nested, plain; weights: file name to digest, None where none are used;
+    """All that is said about one run. settings: nested, plain; weights: none where the engine has none;
     versions: package to version; memory: the curve, thinned."""
 
     inputs: tuple[InputRecord, ...]
     output: OutputRecord
     engine: str
-    weights: Mapping[str, str] | None
+    weights: tuple[WeightsRecord, ...]
     settings: Mapping[str, Any]
     devices: tuple[str, ...]
     versions: Mapping[str, str]
@@ -124,6 +133,7 @@ def read_manifest(folder: Path) -> RunRecord:
         return RunRecord(**fields | {
             "inputs": tuple(InputRecord(**entry) for entry in fields["inputs"]),
             "output": OutputRecord(**fields["output"]),
+            "weights": tuple(WeightsRecord(**entry) for entry in fields["weights"]),
             "devices": tuple(fields["devices"]),
             "started": datetime.fromisoformat(fields["started"]),
             "ended": datetime.fromisoformat(fields["ended"]),

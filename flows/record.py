@@ -18,6 +18,7 @@ from flows.manifest import (
     OutputRecord,
     RunRecord,
     StageStats,
+    WeightsRecord,
     digest_output,
     write_manifest,
     wrote_output,
@@ -26,10 +27,12 @@ from flows.report import Moment, write_report
 from propainter.core.frames import FrameRange
 from propainter.media.kept_size import kept_margins
 from propainter.media.source import open_source
+from propainter.models.checkpoints import KNOWN_CHECKPOINTS
 from propainter.runtime.memory import MemorySample
 from tasks.output import Output
 from tasks.plan import STAGES, Demand, Done, Plan, Run, demand
 from tasks.sources import read_holes
+from tasks.weights import Weights
 
 MOMENTS = 4
 """Frames shown in the report."""
@@ -114,7 +117,7 @@ def leave_record(run: Run, output: Output, outcome: Outcome) -> Path:
             height_px=height_px, width_px=width_px,
         ),
         engine=run.settings.engine,
-        weights=None if run.weights is None else dict(run.weights.digests),
+        weights=_weights(run.weights),
         settings=asdict(run.settings),
         devices=run.devices,
         versions={"python": platform.python_version()}
@@ -129,6 +132,19 @@ def leave_record(run: Run, output: Output, outcome: Outcome) -> Path:
     )  # fmt: skip
     write_manifest(record, output.report_folder)
     return write_report(record, moments, output.report_folder)
+
+
+def _weights(weights: Weights | None) -> tuple[WeightsRecord, ...]:
+    if weights is None:
+        return ()
+    return tuple(
+        WeightsRecord(
+            file_name=file.file_name,
+            sha256=weights.digest(file),
+            licence=file.licence if weights.digest(file) == file.sha256 else None,
+        )
+        for file in KNOWN_CHECKPOINTS
+    )
 
 
 def _moments(run: Run, output: Output) -> tuple[Moment, ...]:

@@ -97,7 +97,7 @@ def _parts(record: RunRecord, pictures: Sequence[Moment]) -> dict[str, str]:
         "files": _files(record),
         "ran": _list({
             "engine": record.engine,
-            "weights": ", ".join(record.weights) if record.weights else "none",
+            "weights": ", ".join(file.file_name for file in record.weights) or "none",
             "devices": ", ".join(record.devices),
             "started": record.started.isoformat(" ", "seconds"),
             "ended": record.ended.isoformat(" ", "seconds"),
@@ -221,7 +221,10 @@ def _settings(settings: Mapping[str, Any]) -> str:
 def _files(record: RunRecord) -> str:
     rows: Iterable[tuple[str, str, str]] = [(entry.role, entry.path, entry.digest) for entry in record.inputs]
     rows = [*rows, ("result", record.output.path, record.output.digest)]
-    rows += [("weights", name, digest) for name, digest in (record.weights or {}).items()]
+    rows += [
+        ("weights", f"{file.file_name} ({file.licence or 'not the released file'})", file.sha256)
+        for file in record.weights
+    ]
     return "".join(
         f"<dt>{_text(role)}</dt><dd><bdi>{_text(path)}</bdi><br><code>{_text(digest)}</code></dd>"
         for role, path, digest in rows

@@ -16,6 +16,7 @@ from flows.manifest import (
     OutputRecord,
     RunRecord,
     StageStats,
+    WeightsRecord,
     digest_output,
     read_manifest,
     write_manifest,
@@ -36,7 +37,7 @@ def a_record(**changes: object) -> RunRecord:
         ),
         output=OutputRecord(path="out/tennis.mp4", digest="c3" * 20, frames=60, height_px=240, width_px=432),
         engine="classical",
-        weights=None,
+        weights=(),
         settings={"storage": "default", "masks": {"dilation": 4, "threshold": None}},
         devices=("cpu",),
         versions={"python": "3.11.2", "torch": "2.13.0"},
@@ -85,7 +86,12 @@ class Page(HTMLParser):
 
 
 def test_a_manifest_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    for record in (a_record(), a_record(weights={"raft.pth": "d4" * 20}, notices=(), memory=())):
+    for record in (
+        a_record(),
+        a_record(
+            weights=(WeightsRecord(file_name="raft.pth", sha256="d4" * 32, licence="BSD"),), notices=(), memory=()
+        ),
+    ):
         write_manifest(record, tmp_path / "new")
         assert read_manifest(tmp_path / "new") == record
 
@@ -117,8 +123,8 @@ def test_a_file_name_that_is_no_text_survives_the_manifest_and_the_page(tmp_path
         (None, "cannot be read"),
         (b"", "not a manifest"),
         (b"[1]", "not a manifest"),
-        (b'{"schema": 1}', "not a manifest"),
-        (b'{"schema": 2}', "another version"),
+        (b'{"schema": 2}', "not a manifest"),
+        (b'{"schema": 3}', "another version"),
         (b"\xff\xfe\x00", "not a manifest"),
     ],
 )

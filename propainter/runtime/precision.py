@@ -1,0 +1,34 @@
+"""Which arithmetic a device has."""
+
+from collections.abc import Iterable
+
+import torch
+
+from propainter.core.errors import SettingsError
+from propainter.core.settings import Precision
+
+
+def require_precision(precision: Precision, devices: Iterable[str]) -> None:
+    """Refuse what a device would only emulate, many times slower than fp32.
+
+    Args:
+        devices: "cpu" or "cuda:N".
+
+    Raises:
+        SettingsError: one of them has no such arithmetic.
+    """
+    if precision == "fp32":
+        return
+    for device in devices:
+        if not _has(precision, torch.device(device)):
+            raise SettingsError(f"{device} has no {precision} arithmetic. Give --precision fp32, or other --devices.")
+
+
+def _has(precision: Precision, device: torch.device) -> bool:
+    if device.type == "cpu":
+        supported = {
+            "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported,
+            "fp16": torch.ops.mkldnn._is_mkldnn_fp16_supported,
+        }
+        return bool(supported[precision]())
+    return precision == "fp16" or torch.cuda.get_device_capability(device) >= (8, 0)
