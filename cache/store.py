@@ -185,6 +185,12 @@ class Store:
                 listed[index] = Listed.of(index, self._require_whole(self._segment(key, spec, index)))
             write_manifest(self.root, self._folder(key), key, [listed[index] for index in sorted(listed)])
 
+    def is_finished(self, key: StageKey) -> bool:
+        """Whether the manifest lists every segment; the segments themselves are not looked at."""
+        with disk_errors(self.root):
+            listed = read_manifest(self._folder(key)) or ()
+        return {item.segment for item in listed} == set(range(len(key.segments)))
+
     @contextmanager
     def lease(self, keys: Iterable[StageKey]) -> Iterator[None]:
         """Keep gc away from these entries until the block or the process ends.
