@@ -15,6 +15,7 @@ import cyclopts
 
 from flows.commands.cache import cache_app
 from flows.commands.demo import demo
+from flows.commands.evaluate import evaluate
 from flows.commands.flows import flows
 from flows.commands.inpaint import inpaint
 from flows.commands.server import server_app
@@ -34,7 +35,7 @@ app = cyclopts.App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for command in (inpaint, demo, flows, cache_app, weights_app, server_app):
+for command in (inpaint, demo, evaluate, flows, cache_app, weights_app, server_app):
     app.command(command)
 
 

@@ -1,0 +1,1 @@
+"""How near a result comes to the truth: arrays in, figures out."""
