@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-fast parity lint bench docs clean
+.PHONY: demo test test-fast parity lint bench bench-gpu docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/propainter demo
@@ -25,8 +25,18 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# On a machine with a GPU: the engine's tests there, then seconds per frame and memory at three sizes and two precisions.
+bench-gpu: $(INSTALLED)
+	PROPAINTER_REQUIRE_GPU=1 $(BIN)/python -m pytest tests/golden/test_on_gpu.py
+	for size in "240 432" "480 856" "720 1280"; do for precision in fp32 fp16; do \
+		set -- $$size; echo "$$2x$$1 $$precision"; \
+		$(BIN)/python -m benchmarks.bench_engine --device cuda --height $$1 --width $$2 --precision $$precision || exit 1; \
+	done; done
+
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.bench_classical
+	$(BIN)/python -m benchmarks.bench_engine
+	$(BIN)/python -m benchmarks.bench_precision
 	$(BIN)/python -m benchmarks.bench_memory
 
 docs: $(INSTALLED)

@@ -5,13 +5,15 @@
 Needs the package propainter alone. Speed does not depend on what the weights are; the hole is a rectangle of a third of
 either side that drifts. Beside it stand the released code's seconds for the same work (default size and settings, two
 cores, float32), scaled by how fast this machine, just before and after each stage, runs the one convolution whose
-speed is known of the machine they were taken on: a machine that is busy, or faster, compares fairly.
+speed is known of the machine they were taken on: a machine that is busy, or faster, compares fairly. Operations are
+those counted on paper in docs/stages/propainter-engine.md; pace is how many of them were done in the time that the
+convolution takes for one.
 """
 
 import argparse
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TypeVar
 
@@ -23,16 +25,21 @@ from propainter.models.flow_completion import FlowCompletion, complete
 from propainter.models.generator.network import Generator
 from propainter.models.generator.sequence import refine_windows
 from propainter.models.raft.network import Raft, flow_both_ways
-from propainter.ops.propagation import normalise_frames
-from propainter.ops.windows import refinement_windows
+from propainter.ops.windows import Window, refinement_windows
 from propainter.runtime.allocator import keep_freed_memory
+from propainter.runtime.precision import exact_float32
 
 RELEASED_S = {"estimate_flow": 97.0, "complete_flow": 14.0, "refine_frames": 115.0}
 RELEASED_FRAMES, RELEASED_PIXELS = 24, 432 * 240
 RELEASED_GFLOPS = 105.0
 
+RAFT_GFLOP = {"frame": 28.2, "pair": 7.4, "iteration": 14.2}
+COMPLETION_GFLOP = {"pair": 40.9}
+REFINEMENT_GFLOP = {"frame": 56.0, "local frame": 49.5, "looked-at frame": 41.5, "hole of a ninth": 4.3}
+"""At 432x240; a pair is both directions."""
+
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-WIDTHS = (16, 10, 10, 10, 10, 14, 14, 14, 10)
+WIDTHS = (16, 9, 9, 9, 9, 8, 6, 14, 14, 13, 7)
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -40,13 +47,14 @@ Network = TypeVar("Network", bound=nn.Module)
 def main() -> None:
     options = parse()
     keep_freed_memory()
+    exact_float32()
     if options.threads:
         torch.set_num_threads(options.threads)
     device, precision = torch.device(options.device), PRECISIONS[options.precision]
     frames, hole = clip(options.frames, options.height, options.width)
     # Random weights give no motion; a few pixels of it make the alignment read where a real clip would.
     flow = np.random.default_rng(1).normal(scale=2, size=(len(frames) - 1, 2, 2, *frames.shape[1:3])).astype(np.float32)
-    inputs = normalise_frames(frames) * torch.from_numpy(~hole)[:, None]
+    inputs = np.concatenate((np.where(hole[..., None], np.uint8(0), frames), hole[..., None].astype(np.uint8)), axis=-1)
     windows = refinement_windows(options.frames)
     raft = prepare(Raft(), device, PRECISIONS[options.flow_precision])
     completion = prepare(FlowCompletion(), device, precision)
@@ -54,11 +62,15 @@ def main() -> None:
     work: dict[str, Callable[[], object]] = {
         "estimate_flow": lambda: flow_both_ways(raft, frames, iterations=options.iterations),
         "complete_flow": lambda: complete(completion, flow, hole),
-        "refine_frames": lambda: list(refine_windows(generator, inputs, hole, hole, flow, windows)),
+        "refine_frames": lambda: list(refine_windows(generator, inputs, hole, flow, windows)),
     }
-    row("stage", "s", "s/frame", "CPU s", "GFLOP/s", "peak RSS MiB", "peak GPU MiB", "released, s", "share")
+    row(
+        "stage", "s", "s/frame", "CPU s", "GFLOP/s", "TFLOP", "pace", "peak RSS MiB", "peak GPU MiB", "released, s",
+        "share",
+    )  # fmt: skip
+    operations = counted(options.frames, options.iterations, windows)
     for stage in options.stages:
-        measure(stage, work[stage], options)
+        measure(stage, work[stage], operations[stage] * options.height * options.width / RELEASED_PIXELS, options)
 
 
 def parse() -> argparse.Namespace:
@@ -96,7 +108,21 @@ def prepare(network: Network, device: torch.device, precision: torch.dtype) -> N
     return network.eval().requires_grad_(False).to(device, precision)
 
 
-def measure(stage: str, work: Callable[[], object], options: argparse.Namespace) -> None:
+def counted(frames: int, iterations: int, windows: Sequence[Window]) -> dict[str, float]:
+    """TFLOP of each stage at 432x240."""
+    local = sum(len(window.local) for window in windows)
+    looked_at = local + sum(len(window.references) for window in windows)
+    raft, refinement = RAFT_GFLOP, REFINEMENT_GFLOP
+    gflop = {
+        "estimate_flow": frames * raft["frame"] + (frames - 1) * (raft["pair"] + iterations * raft["iteration"]),
+        "complete_flow": (frames - 1) * COMPLETION_GFLOP["pair"],
+        "refine_frames": frames * refinement["frame"] + looked_at * refinement["looked-at frame"]
+        + local * (refinement["local frame"] + refinement["hole of a ninth"]),
+    }  # fmt: skip
+    return {stage: value / 1000 for stage, value in gflop.items()}
+
+
+def measure(stage: str, work: Callable[[], object], tflop: float, options: argparse.Namespace) -> None:
     on_gpu = options.device != "cpu"
     if on_gpu:
         work()
@@ -115,6 +141,7 @@ def measure(stage: str, work: Callable[[], object], options: argparse.Namespace)
     released_s = RELEASED_S[stage] * pixels * RELEASED_GFLOPS / speed
     row(
         stage, f"{seconds:.2f}", f"{seconds / options.frames:.3f}", f"{cpu_s:.1f}", f"{speed:.0f}",
+        f"{tflop:.2f}", f"{1000 * tflop / seconds / speed:.2f}",
         f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}",
         f"{torch.cuda.max_memory_allocated() / 2**20:.0f}" if on_gpu else "-",
         f"{released_s:.1f}", f"{seconds / released_s:.2f}",

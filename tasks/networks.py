@@ -15,6 +15,7 @@ from propainter.models.flow_completion import FlowCompletion
 from propainter.models.generator.network import Generator
 from propainter.models.raft.network import Raft
 from propainter.models.weights import load_weights
+from propainter.runtime.precision import exact_float32
 from tasks.weights import Weights
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -46,6 +47,7 @@ def _network(
 def _loaded(
     make: Callable[[], nn.Module], checkpoint: Checkpoint, weights: Weights, device: str, precision: Precision
 ) -> nn.Module:
+    exact_float32()
     network = make()
     digest = load_weights(
         network, weights.folder / checkpoint.file_name, expected=checkpoint if weights.verified else None

@@ -8,6 +8,12 @@ from propainter.core.errors import SettingsError
 from propainter.core.settings import Precision
 
 
+def exact_float32() -> None:
+    """Have fp32 mean it on a GPU too: torch lets convolutions round to TF32's ten bits. For a whole process."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def require_precision(precision: Precision, devices: Iterable[str]) -> None:
     """Refuse what a device would only emulate, many times slower than fp32.
 
