@@ -105,6 +105,21 @@ def look(path: Path, spec: ArraySpec | None, frames: int, *, content: bool = Fal
     return Look(inode=status.st_ino, size_bytes=status.st_size, crc32c=_stated_crc32c(end, spec), fault=fault)
 
 
+def places_in(descriptor: int, spec: ArraySpec, frames: int) -> NDArray[np.uint64]:
+    """Where each inner chunk of an open shard lies, checked: (frames, 2), offset and length in bytes.
+
+    Raises:
+        ValueError: what is wrong with its index.
+    """
+    size_bytes = os.fstat(descriptor).st_size
+    end_bytes = _end_bytes(spec)
+    end = os.pread(descriptor, end_bytes, max(0, size_bytes - end_bytes))
+    fault = _end_fault(end, size_bytes, spec, frames)
+    if fault:
+        raise ValueError(fault)
+    return _index(end)[:frames]
+
+
 def _trailer(payload: bytes) -> bytes:
     return _TRAILER.pack(len(payload), google_crc32c.value(payload), _BLOB_MARK)
 

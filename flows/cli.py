@@ -18,6 +18,7 @@ from flows.commands.demo import demo
 from flows.commands.evaluate import evaluate
 from flows.commands.flows import flows
 from flows.commands.inpaint import inpaint
+from flows.commands.prepare import prepare
 from flows.commands.server import server_app
 from flows.commands.terminal import console
 from flows.commands.weights import weights_app
@@ -35,7 +36,7 @@ app = cyclopts.App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for command in (inpaint, demo, evaluate, flows, cache_app, weights_app, server_app):
+for command in (inpaint, demo, evaluate, flows, prepare, cache_app, weights_app, server_app):
     app.command(command)
 
 

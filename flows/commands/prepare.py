@@ -1,0 +1,132 @@
+"""`propainter prepare`: folders of video to training data, and whether such data is still whole."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.terminal import console, out
+from flows.progress import TerminalProgress, listening
+from flows.server import LocalServer, forget_run, mark_dead_runs, record_run, server_home
+from propainter.core.errors import MediaError
+from propainter.core.settings import Engine, Storage
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+EXIT_WRONG = 1
+EXIT_CLIPS_FAILED = 3
+
+
+def prepare(
+    root: Path | None = None,
+    *,
+    output: Annotated[Path, Parameter(alias="-o")],
+    width: int = 432,
+    height: int = 240,
+    seed: int = 0,
+    test_share: float = 0.1,
+    engine: Engine | None = None,
+    weights: Path | None = None,
+    verify_weights: bool = True,
+    raft_iter: int | None = None,
+    storage: Storage = "fast",
+    cache: Path | None = None,
+    devices: str = "auto",
+    num_workers: int | None = None,
+    verify: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+    keep_server: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Make training data of the clips below ROOT: frames, holes, optical flow, lists. Run it again to go on.
+
+    Status 3 where a clip could not be read; with --verify, status 1 where something is not what was made.
+
+    Parameters
+    ----------
+    root
+        YouTube-VOS or DAVIS layout, folders of frames, or video files. A test.json in it names the clips to test with.
+    output
+        Folder for the dataset. What an earlier run prepared, from this ROOT or another, stays in it.
+    width
+        Of the frames in pixels, a multiple of 8.
+    height
+        As --width.
+    seed
+        Another one draws other holes.
+    test_share
+        Part of the clips to test with, where ROOT has no test.json.
+    engine
+        Of the flow: propainter (RAFT), classical (DIS), or auto: propainter where its weights are installed.
+    weights
+        Folder of the three checkpoints; default PROPAINTER_WEIGHTS or the user's folder for data.
+    verify_weights
+        Refuse checkpoints that are not the released ones; --no-verify-weights for your own.
+    raft_iter
+        Updates of the optical flow (propainter).
+    storage
+        How frames and flow are kept: fast (read fastest), default (a third smaller), exact (flow as float32).
+    cache
+        Where they are kept; default inside the output.
+    devices
+        auto, cpu, cuda, or a list as cuda:0,cuda:1.
+    num_workers
+        Clips under way at a time; default one for each CPU.
+    verify
+        Check every file of OUTPUT and prepare nothing; the next run makes anew what is wrong.
+    quiet
+        Only errors and the last line.
+    keep_server
+        Leave the workflow server running afterwards.
+    """
+    console.quiet = quiet
+    if verify:
+        return _verify(output)
+    if root is None or not root.is_dir():  # before what takes seconds to import
+        raise MediaError(f"There is no folder {root or 'ROOT'}. Give one that holds clips.")
+    with ExitStack() as stack:
+        stack.enter_context(listening(TerminalProgress(console, out)))
+        server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
+        server.wait()
+        mark_dead_runs(server_home())
+        from flows.prepare_training import prepare_training
+
+        def remember(flow: object, flow_run: "FlowRun", state: object) -> None:
+            """Note which process carries the flow run, until it ends, so that a killed one can be marked."""
+            record_run(server_home(), flow_run.id)
+            stack.callback(forget_run, server_home(), flow_run.id)
+
+        summary = prepare_training.with_options(on_running=[remember])(
+            str(root), str(output), width=width, height=height, seed=seed, test_share=test_share,
+            settings=_settings(engine, storage, raft_iter), cache=_text(cache), devices=devices,
+            num_workers=num_workers, weights=_text(weights), verify_weights=verify_weights,
+        )  # fmt: skip
+    for reasons in (summary.left_out, summary.failed):
+        for name, reason in sorted(reasons.items()):
+            out.print(f"{name}: {reason}", markup=False, soft_wrap=True)
+    out.print(summary.line, markup=False, soft_wrap=True)
+    return EXIT_CLIPS_FAILED if summary.failed else 0
+
+
+def _verify(output: Path) -> int:
+    from tasks.prepare_verify import verify_dataset
+
+    faults = verify_dataset(output.absolute())
+    for fault in faults:
+        out.print(f"{fault.what}: {fault.reason}", markup=False, soft_wrap=True)
+    out.print(f"{len(faults)} faults." if faults else "All of it is what was made.")
+    return EXIT_WRONG if faults else 0
+
+
+def _settings(engine: Engine | None, storage: Storage, raft_iter: int | None) -> dict[str, object]:
+    given: dict[str, object] = {"storage": storage}
+    if engine is not None:
+        given["engine"] = engine
+    if raft_iter is not None:
+        given["estimate_flow"] = {"raft_iter": raft_iter}
+    return given
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
