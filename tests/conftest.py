@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from flows.server import connect, prefect_environment
 
@@ -18,6 +19,11 @@ atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ.update(prefect_environment(_home / "prefect", None))
 os.environ["PROPAINTER_DEVICE_LOCKS"] = str(_home / "locks")
 os.environ.pop("PREFECT_API_URL", None)
+
+# The same examples in every run, so that a commit does not fail by the draw; look for new ones with
+# `pytest --hypothesis-profile=default`.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

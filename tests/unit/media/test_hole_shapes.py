@@ -32,7 +32,8 @@ def test_every_frame_has_a_hole_that_leaves_most_of_it(seed: int) -> None:
 @given(seed=st.integers(0, 10_000))
 def test_a_hole_drifts_by_no_more_than_three_pixels_a_frame_and_keeps_its_size(seed: int) -> None:
     holes = draw(seed)
-    assert steps_px(holes).max() <= 3 + 0.5  # pixels are whole: the centre of mass wavers
+    # Pixels are whole: the centre of mass of either frame may lie half a pixel beside the shape's.
+    assert steps_px(holes).max() <= 3 + 2 * 0.5
     areas = holes.sum(axis=(1, 2))
     assert areas.max() - areas.min() <= 0.15 * areas.max()
 
