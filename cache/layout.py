@@ -103,20 +103,30 @@ def quantise_flow(flow: NDArray[np.float32]) -> NDArray[np.int16]:
     Raises:
         FlowRangeError: a value is not finite, or further than the type reaches. Nothing is clipped in silence.
     """
-    steps: NDArray[np.float32] = np.rint(flow * np.float32(1 / FLOW_STEP_PX))
-    broken = int(np.count_nonzero(~np.isfinite(steps)))
+    stored = np.empty(flow.shape, np.int16)
+    for pair in range(len(flow)):  # one by one, they stay in the processor's cache
+        steps = flow[pair : pair + 1] * np.float32(1 / FLOW_STEP_PX)
+        np.rint(steps, out=steps)
+        # NaN fails either comparison.
+        if not (steps.max(initial=0) <= _INT16.max and steps.min(initial=0) >= _INT16.min):
+            raise FlowRangeError(_refusal(flow))
+        stored[pair] = steps[0]
+    return stored
+
+
+def _refusal(flow: NDArray[np.float32]) -> str:
+    broken = int(np.count_nonzero(~np.isfinite(flow)))
     if broken:
-        raise FlowRangeError(
+        return (
             f"{broken} of {flow.size} flow values are NaN or infinite. Compute this segment again; "
             "if it stays, report it."
         )
+    steps = np.rint(flow * np.float32(1 / FLOW_STEP_PX))
     beyond = int(np.count_nonzero((steps > _INT16.max) | (steps < _INT16.min)))
-    if beyond:
-        raise FlowRangeError(
-            f"{beyond} of {flow.size} flow values are beyond {_INT16.max * FLOW_STEP_PX:.2f} px "
-            f"(the largest is {float(np.abs(flow).max()):.1f} px). Run with --storage exact."
-        )
-    return steps.astype(np.int16)
+    return (
+        f"{beyond} of {flow.size} flow values are beyond {_INT16.max * FLOW_STEP_PX:.2f} px "
+        f"(the largest is {float(np.abs(flow).max()):.1f} px). Run with --storage exact."
+    )
 
 
 def dequantise_flow(stored: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.float32]:
