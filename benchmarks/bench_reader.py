@@ -86,7 +86,7 @@ class OnDisk:
         files = [self.folder / "npz" / self.name / f"{pair:05}.npz" for pair in range(first, first + pairs)]
         return np.stack([np.load(path)["flow"].astype(np.float32) for path in files])
 
-    def read_zarr(self, first: int, pairs: int) -> NDArray[np.float32]:
+    def read_store(self, first: int, pairs: int) -> NDArray[np.float32]:
         return dequantise_flow(
             open_store(self.folder / "store" / self.name).read(self.flow, FrameRange(first, first + pairs))
         )
@@ -189,7 +189,7 @@ def compare(folder: Path, clips: Sequence[NDArray[np.uint8]], storage: Storage) 
     for label, pairs in (("one pair", 1), ("10-frame window", WINDOW_PAIRS)):
         took_s = read_seconds(made, pairs)
         row(f"{label}, time of the direct reader", {"store": took_s["direct"], **took_s})
-        row(f"{label}, time of zarr", {"store": took_s["zarr"], **took_s})
+        row(f"{label}, time of Store.read", {"store": took_s["stored"], **took_s})
     per_s = {kind: batches_per_s(load(Windows(made, kind), batch_size=BATCH)) for kind in ("flo", "npz", "direct")}
     row("two loader workers, windows read a second", {"store": per_s["direct"], **per_s})
     row("write with fsync, speed", {kind: 1 / spent_s[kind] for kind in spent_s})
@@ -209,7 +209,7 @@ def row(label: str, of: dict[str, float]) -> None:
 
 def read_seconds(clips: Sequence[OnDisk], pairs: int) -> dict[str, float]:
     """Median seconds by reader; their turns alternate, so that a noisy moment meets all."""
-    kinds = ("flo", "npz", "direct", "zarr")
+    kinds = ("flo", "npz", "direct", "stored")
     readers = {kind: [reader_of(clip, kind) for clip in clips] for kind in kinds}
     took_s: dict[str, list[float]] = {kind: [] for kind in kinds}
     for turn in range(READS):
@@ -223,7 +223,7 @@ def read_seconds(clips: Sequence[OnDisk], pairs: int) -> dict[str, float]:
 def reader_of(clip: OnDisk, kind: str) -> Callable[[int, int], NDArray[np.float32]]:
     if kind == "direct":
         return Direct(clip.prepared())
-    return {"flo": clip.read_flo, "npz": clip.read_npz, "zarr": clip.read_zarr}[kind]
+    return {"flo": clip.read_flo, "npz": clip.read_npz, "stored": clip.read_store}[kind]
 
 
 @dataclass(frozen=True, slots=True)

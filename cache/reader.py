@@ -1,7 +1,7 @@
-"""The short way to committed frames, for loaders that read at random all day: no Zarr between the file and the array.
+"""Committed frames for loaders that read at random all day: what was looked at once is remembered.
 
-A shard's index is read once and remembered; after that a frame is one read of the file, one checksum and one call of
-Blosc. The numbers are those of `Store.read`. What differs: nothing is moved or mended here, so any number of processes
+After a shard's index a frame is one read of the file, one checksum and one call of Blosc. The numbers are those of
+`Store.read`. What differs: nothing is moved or mended here, so any number of processes
 may read a store that they cannot write. What is missing or broken is an error that names the file, never a fill value.
 """
 
@@ -10,19 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 from numcodecs import blosc  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from cache.entry import read_key, read_spec
 from cache.layout import entry_folder, segment_name
-from cache.shards import places_in
+from cache.shards import decode_chunks, places_in
 from propainter.core.errors import CorruptSegmentError, MissingSegmentError, ShapeError, StoreError
-
-_CRC_BYTES = 4
-_BLOSC_SIZE = slice(4, 8)
-"""Where a Blosc chunk's header says how many bytes come out of it."""
 
 
 def decode_in_one_thread() -> None:
@@ -74,9 +69,7 @@ class EntryReader:
             descriptor = os.open(path, os.O_RDONLY)
             try:
                 places = self._places_in(segment, descriptor)
-                for chunk, into in wanted:
-                    offset, length = places[chunk].tolist()
-                    _decode(os.pread(descriptor, length, offset), into, chunk)
+                decode_chunks(descriptor, places, wanted)
             finally:
                 os.close(descriptor)
         except FileNotFoundError:
@@ -95,15 +88,3 @@ class EntryReader:
         if known is None or known[0] != inode:
             known = self._places[segment] = (inode, places_in(descriptor, self.spec, len(self.spec.segment(segment))))
         return known[1]
-
-
-def _decode(chunk: bytes, into: NDArray[Any], number: int) -> None:
-    data = memoryview(chunk)[:-_CRC_BYTES]
-    if google_crc32c.value(chunk[:-_CRC_BYTES]) != int.from_bytes(chunk[-_CRC_BYTES:], "little"):
-        raise ValueError(f"the checksum of its frame {number} is wrong")
-    if int.from_bytes(data[_BLOSC_SIZE], "little") != into.nbytes:
-        raise ValueError(f"its frame {number} is not of {into.nbytes} bytes")
-    try:
-        blosc.decompress(data, into)
-    except RuntimeError as error:
-        raise ValueError(f"its frame {number} cannot be decompressed") from error

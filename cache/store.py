@@ -137,10 +137,10 @@ class Store:
                 raise ShapeError(f"{key.stage} holds frames {spec.frames}, not {frames}.")
             read = np.empty((len(frames), *spec.shape[1:]), spec.dtype)
         for index in tiles_reaching(frames, spec.segment_frames):
-            part = spec.segment(index).clip(frames)
-            read[part.slice_in(frames)] = self._read(
-                self._segment(key, spec, index), partial(read_frames, self._folder(key), spec, part)
-            )
+            target, segment = self._segment(key, spec, index), spec.segment(index)
+            part = segment.clip(frames)
+            into = read[part.slice_in(frames)]
+            self._read(target, partial(read_frames, target.path, spec, len(segment), part.start - segment.start, into))
         return read
 
     def write(self, key: StageKey, segment: int, array: NDArray[Any]) -> bool:

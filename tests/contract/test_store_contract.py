@@ -17,7 +17,6 @@ from cache.journal import committed_counts
 from cache.keys import StageKey
 from cache.layout import ArraySpec, entry_folder, flow_spec, frames_spec
 from cache.maintenance import gc, list_entries
-from cache.shards import read_frames
 from cache.store import Store
 from propainter.core.errors import CorruptSegmentError, MissingSegmentError, ShapeError, StoreError
 from propainter.core.frames import FrameRange
@@ -84,21 +83,6 @@ def test_a_segment_that_is_not_committed_is_an_error_and_never_zeros(store: Stor
     with pytest.raises(MissingSegmentError, match="segment 1 of estimate_flow"):
         store.read(KEY, FrameRange(3, 5))
     assert np.array_equal(store.read(KEY, FrameRange(0, 4)), FLOW[:4])
-
-
-@pytest.mark.parametrize("damage", ["lost", "emptied"])
-@pytest.mark.parametrize("frames", [FrameRange(4, 8), FrameRange(5, 6), FrameRange(0, 10), FrameRange(7, 9)], ids=str)
-def test_zarr_behind_the_guard_never_fills_in_for_a_shard_that_is_not_there(
-    store: Store, frames: FrameRange, damage: str
-) -> None:
-    """Past the store's own look at the file: what else a new zarr may ask a folder must raise as well."""
-    _write_all(store)
-    folder = entry_folder(store.root, KEY.stage, KEY.digest)
-    assert np.array_equal(read_frames(folder, SPEC, frames), FLOW[frames.start : frames.stop])
-    shard = folder / "c.1.0.0.0.0"
-    shard.unlink() if damage == "lost" else os.truncate(shard, 0)
-    with pytest.raises(MissingSegmentError, match=r"c\.1\.0\.0\.0\.0"):
-        read_frames(folder, SPEC, frames)
 
 
 @pytest.mark.parametrize("absent", [0, 3])
