@@ -25,7 +25,6 @@ from propainter.models.flow_completion import FlowCompletion, complete
 from propainter.models.generator.network import Generator
 from propainter.models.generator.sequence import refine_windows
 from propainter.models.raft.network import Raft, flow_both_ways
-from propainter.ops.propagation import normalise_frames
 from propainter.ops.windows import Window, refinement_windows
 from propainter.runtime.allocator import keep_freed_memory
 from propainter.runtime.precision import exact_float32
@@ -55,7 +54,7 @@ def main() -> None:
     frames, hole = clip(options.frames, options.height, options.width)
     # Random weights give no motion; a few pixels of it make the alignment read where a real clip would.
     flow = np.random.default_rng(1).normal(scale=2, size=(len(frames) - 1, 2, 2, *frames.shape[1:3])).astype(np.float32)
-    inputs = normalise_frames(frames) * torch.from_numpy(~hole)[:, None]
+    inputs = np.concatenate((np.where(hole[..., None], np.uint8(0), frames), hole[..., None].astype(np.uint8)), axis=-1)
     windows = refinement_windows(options.frames)
     raft = prepare(Raft(), device, PRECISIONS[options.flow_precision])
     completion = prepare(FlowCompletion(), device, precision)
@@ -63,7 +62,7 @@ def main() -> None:
     work: dict[str, Callable[[], object]] = {
         "estimate_flow": lambda: flow_both_ways(raft, frames, iterations=options.iterations),
         "complete_flow": lambda: complete(completion, flow, hole),
-        "refine_frames": lambda: list(refine_windows(generator, inputs, hole, hole, flow, windows)),
+        "refine_frames": lambda: list(refine_windows(generator, inputs, hole, flow, windows)),
     }
     row(
         "stage", "s", "s/frame", "CPU s", "GFLOP/s", "TFLOP", "pace", "peak RSS MiB", "peak GPU MiB", "released, s",

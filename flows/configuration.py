@@ -23,19 +23,20 @@ _SETTINGS = TypeAdapter(Settings)
 
 
 def load_settings(
-    overrides: Mapping[str, Any], *, preset: str | None = None, config: Path | None = None
-) -> Settings:  # fmt: skip
+    overrides: Mapping[str, Any], *, preset: str | Mapping[str, Any] | None = None, config: Path | None = None
+) -> Settings:
     """Layer and validate.
 
     Args:
         overrides: nested as `Settings` is; wins over the file, which wins over the preset.
+        preset: a name, or what stands in for one, nested alike.
 
     Raises:
         SettingsError: an unknown preset or key (the nearest name is offered), or a value of the wrong kind.
     """
     merged: dict[str, Any] = {}
     if preset is not None:
-        merged = _merge(merged, _read_yaml(preset_path(preset)))
+        merged = _merge(merged, _read_yaml(preset_path(preset)) if isinstance(preset, str) else preset)
     if config is not None:
         merged = _merge(merged, _read_yaml(config))
     merged = _merge(merged, overrides)
@@ -46,6 +47,19 @@ def load_settings(
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
         raise SettingsError(f"{name} is {first['input']!r}: {first['msg'].lower()}.") from error
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """{"masks.dilation": 4} as {"masks": {"dilation": 4}}, without what is None."""
+    settings: dict[str, Any] = {}
+    for path, value in flat.items():
+        if value is not None:
+            *sections, name = path.split(".")
+            inner = settings
+            for section in sections:
+                inner = inner.setdefault(section, {})
+            inner[name] = value
+    return settings
 
 
 def preset_names() -> list[str]:
@@ -79,11 +93,19 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without its integers to the base of 60: `start: 1:10` is a time, not frame 70."""
+    """YAML without its numbers to the base of 60 and its other words for booleans.
+
+    `start: 1:10` is a time, not frame 70, and `cuts: off` a word, not false.
+    """
 
 
+_PATTERNS = {
+    "tag:yaml.org,2002:int": re.compile(r"[-+]?\d+$"),
+    "tag:yaml.org,2002:float": re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?$"),
+    "tag:yaml.org,2002:bool": re.compile("(true|false)$"),
+}
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, re.compile(r"[-+]?\d+") if tag == "tag:yaml.org,2002:int" else pattern) for tag, pattern in resolvers]
+    first: [(tag, _PATTERNS.get(tag, pattern)) for tag, pattern in resolvers]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 

@@ -1,5 +1,6 @@
 """Remove what a mask marks from a video, or extend it: plan, run what the cache lacks, join, report."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,11 +14,18 @@ from prefect.utilities.annotations import opaque
 
 from cache.maintenance import require_room
 from flows.configuration import cache_folder, load_settings
-from flows.manifest import StageStats, claim_output
+from flows.manifest import claim_output
 from flows.progress import progress
 from flows.record import Outcome, Tally, leave_record, was_written_by_us
-from flows.schedule import Future, run_in_order
-from propainter.core.errors import CorruptSegmentError, FlowRangeError, MissingSegmentError, RunError, ShapeError
+from flows.schedule import COMPUTING_PER_DEVICE, Future, run_in_order
+from propainter.core.errors import (
+    CorruptSegmentError,
+    FlowRangeError,
+    MissingSegmentError,
+    RunError,
+    SettingsError,
+    ShapeError,
+)
 from propainter.core.settings import Settings
 from propainter.media.encode_spec import EncodeSpec, plan_encoding
 from propainter.models.raft.network import MIN_SIDE_PX
@@ -28,9 +36,11 @@ from tasks.devices import resolve_devices
 from tasks.encode_video import encode_video, join_pieces, plan_encode_video
 from tasks.estimate_flow import estimate_flow, plan_estimate_flow
 from tasks.extract_frames import extract_frames, plan_extract_frames
+from tasks.find_cuts import find_cuts
 from tasks.inspect_inputs import check_and_inspect
 from tasks.output import Output
 from tasks.plan import Demand, Done, Inputs, Node, Plan, Run, StagePlan, demand
+from tasks.projection import require_memory_for
 from tasks.propagate_pixels import plan_propagate_pixels, propagate_pixels
 from tasks.refine_frames import plan_refine_frames, refine_frames
 from tasks.weights import Weights, are_installed, find_weights, weights_folder
@@ -48,6 +58,12 @@ TASKS: Mapping[str, Task[Any, Done]] = {
 
 MOST_IN_FLIGHT = 32
 """Threads of the task runner: more than any box has devices; the schedule hands out less."""
+
+LONG_SEARCH_FRAMES = 5000
+"""Half a minute: worth a remark."""
+
+MOST_CUTS_NAMED = 20
+"""In the remark on them."""
 
 MOST_ATTEMPTS = 3
 """Starts of one flow run before it is given up."""
@@ -69,7 +85,7 @@ def prepare(
     weights: Path,
     verify_weights: bool,
 ) -> Run:
-    """Decide everything that a run will do, before it changes anything.
+    """Decide everything that a run will do, before it changes anything but for what the cache keeps of scene cuts.
 
     Raises:
         ProPainterError: with one line that says what, the value and the way out.
@@ -80,8 +96,12 @@ def prepare(
     if settings.engine == "propainter":
         require_precision(settings.precision, resolve_devices(devices))
         require_precision(settings.estimate_flow.precision, resolve_devices(devices))
+        if settings.refine_frames.quantize == "int8" and resolve_devices(devices) != ("cpu",):
+            raise SettingsError(
+                f"quantize int8 is for the CPU, not for {devices}. Give --devices cpu, or leave it out."
+            )
         found = find_weights(weights, verify=verify_weights)
-    return Run(
+    run = Run(
         inputs=inputs,
         settings=settings,
         plan=plan_stages(inputs, settings, encode, found),
@@ -90,6 +110,24 @@ def prepare(
         devices=resolve_devices(devices),
         weights=found,
     )
+    return run if settings.cuts == "off" else mind_cuts(run)
+
+
+def mind_cuts(run: Run) -> Run:
+    """The run with nothing carried across a scene cut, and a remark on where those are; itself where there is none."""
+    cuts = find_cuts(run.inputs, run.plan, run.settings.extract_frames.save_fps, run.store, _announce_search)
+    if not cuts:
+        return run
+    places = [str(run.inputs.frames.start + cut) for cut in cuts]
+    more = [f"{len(places) - MOST_CUTS_NAMED} more"] if len(places) > MOST_CUTS_NAMED else []
+    note = f"Scene cuts, which nothing is carried across, at frame {', '.join(places[:MOST_CUTS_NAMED] + more)}."
+    inputs = replace(run.inputs, cuts=cuts, notices=(*run.inputs.notices, note))
+    return replace(run, inputs=inputs, plan=plan_stages(inputs, run.settings, run.encode, run.weights))
+
+
+def _announce_search(frames: int) -> None:
+    if frames >= LONG_SEARCH_FRAMES:
+        progress().note(f"Looking for scene cuts in {frames} frames, which is done once for a video.")
 
 
 def choose_engine(settings: Settings, inputs: Inputs, weights: Path) -> tuple[Settings, Inputs]:
@@ -206,12 +244,13 @@ def _inpaint(run: Run, output: Output, cache_size_bytes: int | None) -> dict[str
     for notice in run.inputs.notices:
         progress().note(notice)
     with MemorySampler() as memory:
-        run, stages, notices = complete(run, output, cache_size_bytes)
+        run, tally, notices = complete(run, output, cache_size_bytes)
+    stages = tally.stats()
     for notice in notices:
         progress().note(notice)
     outcome = Outcome(
-        started=started, ended=datetime.now(UTC), stages=stages, memory=memory.samples,
-        notices=(*run.inputs.notices, *notices),
+        started=started, ended=datetime.now(UTC), stages=stages, waited_share=tally.waited_share(len(run.devices)),
+        memory=memory.samples, notices=(*run.inputs.notices, *notices),
     )  # fmt: skip
     report = leave_record(run, output, outcome)
     return {
@@ -222,9 +261,7 @@ def _inpaint(run: Run, output: Output, cache_size_bytes: int | None) -> dict[str
     }
 
 
-def complete(
-    run: Run, output: Output, cache_size_bytes: int | None
-) -> tuple[Run, tuple[StageStats, ...], tuple[str, ...]]:
+def complete(run: Run, output: Output, cache_size_bytes: int | None) -> tuple[Run, Tally, tuple[str, ...]]:
     """Compute what the store lacks, then publish the result; anew where the store gives way under either.
 
     Returns the run as it was in the end (its storage may have been widened for large flow), what each stage did, and
@@ -235,7 +272,7 @@ def complete(
         try:
             _compute_missing(run, tally, cache_size_bytes)
             notices = join_pieces(sealed(run), sealed(output), claim_output)
-            return run, tally.stats(), notices
+            return run, tally, notices
         except (CorruptSegmentError, MissingSegmentError) as error:  # who comes second finds it set aside already
             if last_try:
                 raise
@@ -281,6 +318,7 @@ def _compute_missing(run: Run, tally: Tally, cache_size_bytes: int | None) -> No
         tally.planned(run.plan, demanded)
         progress().planned(tally.frames_to_compute, tally.frames_reused)
         require_room(run.cache, projected_bytes(run.plan, demanded.to_compute), cache_size_bytes)
+        require_memory_for(run, {stage for stage, _ in demanded.to_compute})
 
         def submit(node: Node, reads: Sequence[Future]) -> Future:
             stage, index = node
@@ -289,10 +327,14 @@ def _compute_missing(run: Run, tally: Tally, cache_size_bytes: int | None) -> No
         def finished(node: Node, done: Done) -> None:
             stage, index = node
             tally.computed(stage, done)
+            for notice in done.notices:
+                progress().note(notice)
             progress().computed(stage, index, len(run.plan[stage].segments[index].tile.core))
 
         try:
-            run_in_order(demanded.to_compute, run.plan, submit, finished, computing_in_flight=len(run.devices))
+            started_s = time.monotonic()
+            run_in_order(demanded.to_compute, run.plan, submit, finished, COMPUTING_PER_DEVICE * len(run.devices))
+            tally.worked(time.monotonic() - started_s)
         except KeyboardInterrupt:
             progress().note("Stopping after the segments under way.")
             raise

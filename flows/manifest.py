@@ -19,7 +19,7 @@ from propainter.runtime.memory import MemorySample
 
 MANIFEST = "manifest.json"
 CLAIM = ".claim"
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,8 @@ class OutputRecord:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """All that is said about one run. settings: nested, plain; weights: none where the engine has none;
-    versions: package to version; memory: the curve, thinned."""
+    versions: package to version; waited_share: of the time from the first segment to the last, how much the devices did
+    not compute in, None where there were no segments; memory: the curve, thinned."""
 
     inputs: tuple[InputRecord, ...]
     output: OutputRecord
@@ -81,6 +82,7 @@ class RunRecord:
     peak_memory_bytes: int
     notices: tuple[str, ...]
     stages: tuple[StageStats, ...]
+    waited_share: float | None
     memory: tuple[MemorySample, ...]
 
 

@@ -24,8 +24,9 @@ from flows.manifest import (
     wrote_output,
 )
 from flows.report import Moment, write_report
+from flows.schedule import IO_STAGES
 from propainter.core.frames import FrameRange
-from propainter.media.kept_size import kept_margins
+from propainter.media.kept_size import kept_margins, uncropped
 from propainter.media.source import open_source
 from propainter.models.checkpoints import KNOWN_CHECKPOINTS
 from propainter.runtime.memory import MemorySample
@@ -51,6 +52,7 @@ class Tally:
         self._computed: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
+        self._worked_s = 0.0
 
     def planned(self, plan: Plan, demanded: Demand) -> None:
         """Set a plan's needs, all of them, against what of it has to be computed."""
@@ -64,6 +66,17 @@ class Tally:
         self._computed[stage] += 1
         self._seconds[stage] += done.seconds  # type: ignore[assignment]
         self._bytes[stage] += done.bytes
+
+    def worked(self, seconds: float) -> None:
+        """So long it took from the first segment to the last."""
+        self._worked_s += seconds
+
+    def waited_share(self, devices: int) -> float | None:
+        """Of the time from the first segment to the last, how much no device computed in; None: nothing was to do."""
+        computing_s = sum(seconds for stage, seconds in self._seconds.items() if stage not in IO_STAGES)
+        if not self._worked_s or not self._computed.total():
+            return None
+        return round(max(0.0, 1 - computing_s / (self._worked_s * devices)), 3)
 
     def stats(self) -> tuple[StageStats, ...]:
         return tuple(
@@ -93,6 +106,7 @@ class Outcome:
     started: datetime
     ended: datetime
     stages: tuple[StageStats, ...]
+    waited_share: float | None
     memory: tuple[MemorySample, ...]
     notices: tuple[str, ...]
 
@@ -128,6 +142,7 @@ def leave_record(run: Run, output: Output, outcome: Outcome) -> Path:
         peak_memory_bytes=max(sample.rss_bytes for sample in outcome.memory),
         notices=outcome.notices,
         stages=outcome.stages,
+        waited_share=outcome.waited_share,
         memory=outcome.memory,
     )  # fmt: skip
     write_manifest(record, output.report_folder)
@@ -158,13 +173,16 @@ def _moments(run: Run, output: Output) -> tuple[Moment, ...]:
             shown = after.read(FrameRange(frame, frame + 1))[0]
             in_source = inputs.frames.start + frame
             picture = before.read(FrameRange(in_source, in_source + 1))[0]
+            (hole,) = read_holes(run, FrameRange(frame, frame + 1))
+            region = uncropped(np.ones_like(hole), inputs.geometry) if inputs.geometry.crop else None
             moments.append(
                 Moment(
                     frame=in_source,
                     time_s=float((inputs.info.times[in_source] - inputs.info.times[0]) * inputs.info.time_base),
                     before=_like(np.pad(picture, (*kept_margins(inputs.geometry), (0, 0))), shown),
-                    hole=_like(read_holes(run, FrameRange(frame, frame + 1))[0].astype(np.uint8), shown) > 0,
+                    hole=_like(uncropped(hole, inputs.geometry).astype(np.uint8), shown) > 0,
                     after=shown,
+                    region=None if region is None else _like(region.astype(np.uint8), shown) > 0,
                 )
             )
     return tuple(moments)

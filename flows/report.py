@@ -29,13 +29,17 @@ _GREEN = np.array((0, 255, 0), np.float32)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """One frame to show. before and after: uint8 RGB (H, W, 3); hole: bool (H, W); time_s: its presentation time."""
+    """One frame to show. before and after: uint8 RGB (H, W, 3); hole: bool (H, W); time_s: its presentation time.
+
+    region: bool (H, W), the part of it that was worked on; None: all of it was.
+    """
 
     frame: int
     time_s: float
     before: NDArray[np.uint8]
     hole: NDArray[np.bool_]
     after: NDArray[np.uint8]
+    region: NDArray[np.bool_] | None = None
 
 
 def write_report(record: RunRecord, pictures: Sequence[Moment], folder: Path) -> Path:
@@ -63,6 +67,8 @@ def _parts(record: RunRecord, pictures: Sequence[Moment]) -> dict[str, str]:
     if mode == "outpainting":
         headline, said = "Outpainted", f"What lies around the video was made up in {frames}"
         hole_said = "The hole is what lies around the video"
+    if any(picture.region is not None for picture in pictures):
+        hole_said = f"Only the bright part of the frame was worked on. {hole_said}"
     return {
         "title": _text(f"{Path(output.path).name} - {mode} report"),
         "headline": f"{headline} <bdi>{_text(Path(video).name)}</bdi>",
@@ -89,6 +95,7 @@ def _parts(record: RunRecord, pictures: Sequence[Moment]) -> dict[str, str]:
             f"{_count(computed, 'segment')} computed, {reused} taken from the cache, "
             f"{skipped} had nothing to do. "
             "Stages overlap, so that their seconds can add up to more than the time that passed."
+            f"{_waited(record)}"
         ),
         "stages": _stages(record.stages),
         "memory_said": f"Resident memory of the process over the run; {_bytes(record.peak_memory_bytes)} at the peak.",
@@ -109,6 +116,8 @@ def _parts(record: RunRecord, pictures: Sequence[Moment]) -> dict[str, str]:
 def _moment(moment: Moment) -> str:
     green = moment.before * np.float32(0.4) + _GREEN * np.float32(0.6)
     overlaid = np.where(moment.hole[..., None], np.rint(green).astype(np.uint8), moment.before)
+    if moment.region is not None:
+        overlaid[~moment.region] //= 3
     caption = f"<b>{_clock(moment.time_s)}</b><span>frame {moment.frame}</span>"
     images = "".join(
         f'<img src="{_data_uri(picture)}" alt="{what}, frame {moment.frame}">'
@@ -138,6 +147,13 @@ def _data_uri(picture: NDArray[np.uint8]) -> str:
 def _notices(notices: Sequence[str]) -> str:
     items = "".join(f"<li>{_text(notice)}</li>" for notice in notices)
     return f'<ul class="notices" aria-label="Notices">{items}</ul>' if items else ""
+
+
+def _waited(record: RunRecord) -> str:
+    if record.waited_share is None:
+        return ""
+    devices = "The device" if len(record.devices) == 1 else "The devices"
+    return f" {devices} waited for {100 * record.waited_share:.0f} % of the time from the first segment to the last."
 
 
 def _stages(stages: Sequence[StageStats]) -> str:

@@ -1,8 +1,9 @@
 """Order and fan-out: which segments run when. Knows nothing of what they compute.
 
-A segment is handed out as soon as what it reads is committed, computing ones up to the number of devices, reading and
-writing ones beside them, so that decoding and encoding overlap with the work on the devices. The number in flight is
-bounded, and so is the number of segments looked at ahead: a long video does not decode itself onto the disk first.
+A segment is handed out as soon as what it reads is committed, computing ones up to two for each device, reading and
+writing ones beside them, so that decoding, encoding and the cache's disk overlap with the work on the devices. The
+number in flight is bounded, and so is the number of segments looked at ahead: a long video does not decode itself onto
+the disk first.
 """
 
 import queue
@@ -14,6 +15,9 @@ from tasks.plan import Done, Node, Plan, reads_of
 
 IO_STAGES = frozenset({"extract_frames", "encode_video"})
 IO_IN_FLIGHT = 2
+COMPUTING_PER_DEVICE = 2
+"""One is computed, and the other reads what it needs or writes what it made: a device is leased for computing alone."""
+
 LOOK_AHEAD = 64
 """Open segments considered at a time: over four segments of 80 frames with all that they read."""
 

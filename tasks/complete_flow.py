@@ -2,18 +2,25 @@
 
 import time
 
+import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cache.layout import flow_spec
+from propainter.core.frames import FrameRange, Tile, part_by_part
 from propainter.core.settings import Settings
 from propainter.media.surround import holes_for_flow
 from propainter.models.checkpoints import FLOW_COMPLETION
+from propainter.runtime import footprint
+from propainter.runtime.footprint import Footprint
+from propainter.runtime.footprint import Tile as MemoryTile
 from propainter.stages.complete_flow import complete_flow as stage
 from tasks import networks
 from tasks.devices import lease
 from tasks.estimate_flow import frames_of
-from tasks.flow_storage import flow_type, read_flow, to_storage
+from tasks.flow_storage import each_pair, flow_type, to_storage
+from tasks.memory import Job, within_memory
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.sources import read_holes
 from tasks.weights import Weights
@@ -29,9 +36,11 @@ CLASSICAL_SEGMENT_PAIRS = 16
 def plan_complete_flow(inputs: Inputs, settings: Settings, weights: Weights | None, upstream: Plan) -> StagePlan:
     engine: dict[str, object] = {"engine": settings.engine}
     segment_pairs, context_pairs = CLASSICAL_SEGMENT_PAIRS, 0
+    shots: tuple[FrameRange, ...] = ()
     if weights is not None:
         engine |= {"precision": settings.precision, "weights": weights.digest(FLOW_COMPLETION)}
         segment_pairs, context_pairs = settings.complete_flow.subvideo_length, CONTEXT_PAIRS
+        shots = tuple(FrameRange(shot.start, shot.stop - 1) for shot in inputs.shots)
     return plan_stage(
         "complete_flow",
         epoch=EPOCH,
@@ -42,7 +51,7 @@ def plan_complete_flow(inputs: Inputs, settings: Settings, weights: Weights | No
                 reads=(Read(stage="estimate_flow", frames=tile.window),),
                 depends={"holes": inputs.hole_digest(frames_of(tile.window))},
             )
-            for tile in inputs.pairs.tiles(segment_pairs, context_pairs)
+            for tile in inputs.pairs.tiles(segment_pairs, context_pairs, shots)
         ],
         segment_frames=segment_pairs,
         upstream=upstream,
@@ -52,19 +61,38 @@ def plan_complete_flow(inputs: Inputs, settings: Settings, weights: Weights | No
     )
 
 
+def memory_of(job: Job) -> Footprint:
+    core_pairs = max(1, min(job.settings.complete_flow.subvideo_length, job.frames - 1))
+    pairs = max(1, min(core_pairs + 2 * CONTEXT_PAIRS, job.frames - 1))
+    if job.settings.engine == "propainter":
+        return footprint.flow_completion(job.frame(job.settings.precision), pairs, core_pairs)
+    return footprint.classical(job.frame("fp32"), "complete_flow", min(CLASSICAL_SEGMENT_PAIRS, pairs))
+
+
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="complete_flow {index}")
 def complete_flow(run: Run, index: int) -> Done:
     plan = run.plan["complete_flow"]
     tile = plan.segments[index].tile
-    flow = read_flow(run, "estimate_flow", tile.window)
     holes = holes_for_flow(read_holes(run, frames_of(tile.window)), run.inputs.geometry)
     with lease(run.devices) as held:
         network = None
         if run.weights is not None:
             network = networks.flow_completion(run.weights, held.device, run.settings.precision)
+
+        def complete(part: Tile, memory: MemoryTile) -> NDArray[np.float32]:
+            seen = frames_of(part.window).slice_in(frames_of(tile.window))
+            flow = each_pair(run, "estimate_flow", part.window)
+            return stage(flow, holes[seen], network, core=part.crop, directions_at_once=memory.at_once)
+
+        job = Job.of(run, held.device)
         started = time.perf_counter()
-        completed = stage(flow, holes, network)[tile.crop]
+        completed, notices = within_memory(
+            job,
+            memory_of(job),
+            lambda memory: part_by_part(tile, lambda part: complete(part, memory)),
+            sharing=len(run.devices),
+        )
         seconds = time.perf_counter() - started
     stored = to_storage(completed, run.settings.storage)
     run.store.write(plan.key, index, stored)
-    return Done(seconds=seconds, bytes=stored.nbytes)
+    return Done(seconds=seconds, bytes=stored.nbytes, notices=notices)

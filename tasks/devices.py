@@ -8,6 +8,7 @@ import fcntl
 import os
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from pathlib import Path
 from propainter.core.errors import DeviceError
 
 POLL_S = 0.05
+"""Between looks at devices that other processes hold; of its own, this one is told at once."""
+
+_given_back = threading.Condition()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,18 +71,29 @@ def lease(
     folder = machine_locks("devices") if directory is None else directory
     folder.mkdir(parents=True, exist_ok=True)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    while True:
-        for device in devices:
-            descriptor = _try_lock(folder / f"{device.replace(':', '-')}.lock")
-            if descriptor is not None:
-                try:
-                    yield DeviceLease(device=device)
-                finally:
-                    os.close(descriptor)
-                return
-        if deadline is not None and time.monotonic() >= deadline:
-            raise DeviceError(f"{', '.join(devices)} stayed taken for {timeout_s} s. Wait for the other run or end it.")
-        time.sleep(POLL_S)
+    with _given_back:
+        while (held := _first_free(devices, folder)) is None:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise DeviceError(
+                    f"{', '.join(devices)} stayed taken for {timeout_s} s. Wait for the other run or end it."
+                )
+            _given_back.wait(POLL_S)
+    device, descriptor = held
+    try:
+        yield DeviceLease(device=device)
+    finally:
+        with _given_back:
+            os.close(descriptor)
+            _given_back.notify_all()
+
+
+def _first_free(devices: Sequence[str], folder: Path) -> tuple[str, int] | None:
+    """A device and the descriptor that holds its lock."""
+    for device in devices:
+        descriptor = _try_lock(folder / f"{device.replace(':', '-')}.lock")
+        if descriptor is not None:
+            return device, descriptor
+    return None
 
 
 def machine_locks(kind: str) -> Path:

@@ -10,10 +10,13 @@ from cache.layout import flow_spec
 from propainter.core.frames import FrameRange
 from propainter.core.settings import Settings
 from propainter.models.checkpoints import RAFT
+from propainter.runtime import footprint
+from propainter.runtime.footprint import Footprint
 from propainter.stages.estimate_flow import estimate_flow as stage
 from tasks import networks
 from tasks.devices import lease
 from tasks.flow_storage import flow_type, to_storage
+from tasks.memory import Job, within_memory
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.weights import Weights
 
@@ -46,6 +49,13 @@ def plan_estimate_flow(inputs: Inputs, settings: Settings, weights: Weights | No
     )
 
 
+def memory_of(job: Job) -> Footprint:
+    pairs = max(1, min(SEGMENT_PAIRS, job.frames - 1))
+    if job.settings.engine == "propainter":
+        return footprint.raft(job.frame(job.settings.estimate_flow.precision), pairs)
+    return footprint.classical(job.frame("fp32"), "estimate_flow", pairs)
+
+
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="estimate_flow {index}")
 def estimate_flow(run: Run, index: int) -> Done:
     plan = run.plan["estimate_flow"]
@@ -53,9 +63,15 @@ def estimate_flow(run: Run, index: int) -> Done:
     settings = run.settings.estimate_flow
     with lease(run.devices) as held:
         raft = None if run.weights is None else networks.raft(run.weights, held.device, settings.precision)
+        job = Job.of(run, held.device)
         started = time.perf_counter()
-        flow = stage(frames, raft, iterations=settings.raft_iter)
+        flow, notices = within_memory(
+            job,
+            memory_of(job),
+            lambda tile: stage(frames, raft, iterations=settings.raft_iter, flows_at_once=tile.at_once),
+            sharing=len(run.devices),
+        )
         seconds = time.perf_counter() - started
     stored = to_storage(flow, run.settings.storage)
     run.store.write(plan.key, index, stored)
-    return Done(seconds=seconds, bytes=stored.nbytes)
+    return Done(seconds=seconds, bytes=stored.nbytes, notices=notices)

@@ -21,7 +21,7 @@ def plan_extract_frames(inputs: Inputs, settings: Settings) -> StagePlan:
     return plan_stage(
         "extract_frames",
         epoch=EPOCH,
-        # Margins of 0 are left out: they are no part of what the frames of inpainting depend on.
+        # What is 0 or None is left out: frames without margins or a crop do not depend on there being such a thing.
         settings={"geometry": {name: size_px for name, size_px in asdict(geometry).items() if size_px}},
         tiles=[
             SegmentInputs(

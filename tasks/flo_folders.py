@@ -25,9 +25,10 @@ from propainter.core.settings import Settings
 from propainter.media.dataset import Clip
 from propainter.media.flo import FloType, encode_flo, flo_names, flo_size, read_flo
 from tasks.estimate_flow import SEGMENT_PAIRS
-from tasks.flow_storage import READ_PAIRS, flow_type, to_storage
+from tasks.flow_storage import flow_type, to_storage
 from tasks.plan import Done, SegmentInputs, open_store, plan_stage
 from tasks.precompute_flow import ClipFlow, Share, commit
+from tasks.stored import READ_AT_ONCE
 
 EPOCH = 1
 
@@ -160,7 +161,7 @@ def _write_flo(export: Export, folder: Path) -> int:
     """Returns bytes."""
     plan, names, written_bytes = export.flow.plan, flo_names(export.frame_names), 0
     assert plan.spec is not None
-    for tile in plan.spec.frames.tiles(READ_PAIRS):
+    for tile in plan.spec.frames.tiles(READ_AT_ONCE):
         flow = dequantise_flow(open_store(export.cache).read(plan.key, tile.core))
         for pair, directions in zip(tile.core, flow, strict=True):
             for name, direction in zip(names[pair], directions, strict=True):

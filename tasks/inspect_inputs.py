@@ -1,6 +1,5 @@
 """Look at a video and its mask once: sizes, frame times, digests, and which frames have a hole."""
 
-import hashlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,22 +7,15 @@ from contextvars import ContextVar
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cache.keys import digest_of
 from propainter.core.errors import MaskError, MediaError, SettingsError
 from propainter.core.frames import FrameRange
-from propainter.core.geometry import Geometry
+from propainter.core.geometry import Crop, Geometry
 from propainter.core.settings import Settings, seconds_of
-from propainter.media.masks import MaskSource, open_masks
+from propainter.media.masks import open_masks
 from propainter.media.source import VideoInfo, open_source
 from tasks.output import Output
 from tasks.plan import Inputs
-
-SCAN_FRAMES = 32
-"""Masks held at a time while they are scanned."""
-
+from tasks.scan_masks import scan, scan_region
 
 _inspected: ContextVar[tuple[Inputs, Output] | None] = ContextVar("inspected", default=None)
 
@@ -88,26 +80,45 @@ def inspect_inputs(video: Path, mask: Path | None, settings: Settings) -> Inputs
     extract = settings.extract_frames
     with open_source(video, save_fps=extract.save_fps) as source:
         info, content_digest = source.info, source.content_digest
-        frames = _asked_frames(info, extract.start, extract.end)
+        frames = asked_frames(info, extract.start, extract.end)
         # A file that was cut off breaks here, not after hours.
         source.read(FrameRange(frames.stop - 1, frames.stop))
     geometry = Geometry.plan(
         info.height_px, info.width_px,
-        height_px=extract.height, width_px=extract.width, resize_ratio=extract.resize_ratio,
+        height_px=extract.height, width_px=extract.width, max_side_px=extract.max_side,
+        resize_ratio=extract.resize_ratio,
         outpainting=settings.outpainting if settings.mode == "outpainting" else None,
     )  # fmt: skip
     masks = open_masks(mask, info, settings.masks)
-    hole_digests, holed = _scan(masks, frames, geometry)
+    if settings.roi == "auto" and settings.mode == "inpainting":
+        geometry, found = scan_region(masks, frames, geometry, keep_size=settings.encode_video.keep_size)
+    else:
+        found = scan(masks, frames, geometry)
     notices = list(masks.notices)
-    if not any(holed):
+    if geometry.crop is not None:
+        notices.append(_said_of(geometry, geometry.crop))
+    if not any(found.holed):
         notices.append(f"The mask {mask} marks nothing: the result is a copy of the video.")
     return Inputs(
         video=video, mask=mask, info=info, content_digest=content_digest, frames=frames, geometry=geometry,
-        hole_digests=hole_digests, holed=holed, notices=tuple(notices),
+        hole_digests=found.digests, holed=found.holed, notices=tuple(notices),
+        hole_share=min(1.0, found.largest_px / (geometry.height_px * geometry.width_px)),
     )  # fmt: skip
 
 
-def _asked_frames(info: VideoInfo, start: int | str, end: int | str | None) -> FrameRange:
+def _said_of(geometry: Geometry, crop: Crop) -> str:
+    return (
+        f"Working on {crop.width_px}x{crop.height_px} of {geometry.frame_width_px}x{geometry.frame_height_px} pixels, "
+        f"from ({crop.left_px}, {crop.top_px}) on: the holes and what is around them."
+    )
+
+
+def asked_frames(info: VideoInfo, start: int | str, end: int | str | None) -> FrameRange:
+    """The part of a video that the settings ask for.
+
+    Raises:
+        MediaError: there is no such part.
+    """
     first = _frame_at(info, start)
     last = info.frames if end is None else min(info.frames, _frame_at(info, end))
     if first >= last:
@@ -127,21 +138,3 @@ def _frame_at(info: VideoInfo, place: int | str) -> int:
         raise SettingsError(f"{place!r} is no time. Give a frame counted from 0, or a time as h:m:s.")
     ticks = Fraction(seconds) / info.time_base + info.times[0]
     return bisect_left(info.times, ticks)
-
-
-def _scan(masks: MaskSource, frames: FrameRange, geometry: Geometry) -> tuple[tuple[str, ...], tuple[bool, ...]]:
-    if masks.frames is None:
-        hole = masks.read(FrameRange(frames.start, frames.start + 1), geometry)[0]
-        return (_digest(hole),) * len(frames), (bool(hole.any()),) * len(frames)
-    digests: list[str] = []
-    holed: list[bool] = []
-    for tile in frames.tiles(SCAN_FRAMES):
-        for hole in masks.read(tile.core, geometry):
-            digests.append(_digest(hole))
-            holed.append(bool(hole.any()))
-    return tuple(digests), tuple(holed)
-
-
-def _digest(hole: NDArray[np.bool_]) -> str:
-    bits = hashlib.blake2b(np.packbits(hole).tobytes(), digest_size=20).hexdigest()
-    return digest_of({"shape": hole.shape, "bits": bits})

@@ -9,6 +9,7 @@ this package's other modules; this one knows how they are chained.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from cache.keys import StageKey, digest_of
@@ -30,6 +31,8 @@ class Inputs:
 
     mask: None in outpainting, whose hole follows from the geometry.
     hole_digests, holed: per frame, the digest of the dilated hole at processing size, and whether it has one.
+    hole_share: of the frame that the largest hole covers, at most.
+    cuts: the first frame of each shot but the first, in so far as frames of the result depend on it.
     """
 
     video: Path
@@ -41,6 +44,8 @@ class Inputs:
     hole_digests: tuple[str, ...]
     holed: tuple[bool, ...]
     notices: tuple[str, ...]
+    cuts: tuple[int, ...] = ()
+    hole_share: float = 1.0
 
     @property
     def clip(self) -> FrameRange:
@@ -49,6 +54,11 @@ class Inputs:
     @property
     def pairs(self) -> FrameRange:
         return FrameRange(0, len(self.frames) - 1)
+
+    @property
+    def shots(self) -> tuple[FrameRange, ...]:
+        """Between the cuts: frames of different shots must not see one another."""
+        return tuple(FrameRange(*ends) for ends in pairwise((0, *self.cuts, len(self.frames))))
 
     def in_source(self, frames: FrameRange) -> FrameRange:
         return FrameRange(self.frames.start + frames.start, self.frames.start + frames.stop)
@@ -139,7 +149,7 @@ def plan_stage(
                 {
                     **recipe,
                     "depends": inputs.depends,
-                    "crop": (inputs.tile.crop.start, inputs.tile.crop.stop, len(inputs.tile.window)),
+                    **_extent(inputs.tile),
                     "reads": [(read.stage, upstream[read.stage].trace(read.frames)) for read in inputs.reads],
                 }
             ),
@@ -149,6 +159,14 @@ def plan_stage(
     layout = "" if spec is None else digest_of(spec.as_json())
     key = StageKey(stage, tuple(segment.digest for segment in segments), layout)
     return StagePlan(key=key, spec=spec, recipe=recipe, segments=segments, segment_frames=segment_frames)
+
+
+def _extent(tile: Tile) -> Mapping[str, object]:
+    """What a tile answers for in what it sees, wherever in a clip that is."""
+    extent: dict[str, object] = {"crop": (tile.crop.start, tile.crop.stop, len(tile.window))}
+    if tile.parts != (tile,):
+        extent["parts"] = [(part.core.start - tile.window.start, _extent(part)) for part in tile.parts]
+    return extent
 
 
 Node = tuple[str, int]
@@ -232,7 +250,8 @@ def open_store(root: Path) -> Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What a task reports of its segment."""
+    """What a task reports of its segment. notices: remarks for the user."""
 
     seconds: float
     bytes: int
+    notices: tuple[str, ...] = ()

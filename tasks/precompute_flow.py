@@ -7,6 +7,7 @@ the other's flow; the frames themselves are not kept. A segment is computed by t
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,14 +23,16 @@ from propainter.core.geometry import Geometry
 from propainter.core.settings import Settings
 from propainter.media.dataset import Clip, files_of, stamp_of
 from propainter.media.source import open_source
-from propainter.models.raft.network import MIN_SIDE_PX
+from propainter.models.raft.network import MIN_SIDE_PX, Raft
+from propainter.runtime.footprint import Tile
 from propainter.stages.estimate_flow import estimate_flow as stage
 from propainter.stages.extract_frames import extract_frames
 from tasks import networks
 from tasks.devices import lease
-from tasks.estimate_flow import frames_of, plan_estimate_flow
+from tasks.estimate_flow import frames_of, memory_of, plan_estimate_flow
 from tasks.extract_frames import plan_extract_frames
 from tasks.flow_storage import to_storage
+from tasks.memory import Job, within_memory
 from tasks.plan import Done, Inputs, StagePlan, open_store
 from tasks.weights import Weights
 
@@ -154,14 +157,29 @@ def _computed(share: Share, segments: Sequence[int]) -> Iterator[tuple[int, NDAr
             decoded_to = needed.stop
             with lease(share.devices) as held:
                 raft = None if share.weights is None else networks.raft(share.weights, held.device, estimate.precision)
+                job = Job(
+                    frames=share.flow.plan.segments[-1].tile.core.stop + 1, height_px=geometry.height_px,
+                    width_px=geometry.width_px, settings=settings, device=held.device,
+                )  # fmt: skip
                 started = time.perf_counter()
-                flow = stage(frames, raft, iterations=estimate.raft_iter)
+                flow, _ = within_memory(
+                    job,
+                    memory_of(job),
+                    partial(_estimate, frames, raft, estimate.raft_iter),
+                    sharing=len(share.devices),
+                )
                 seconds = time.perf_counter() - started
             yield index, to_storage(flow, settings.storage), seconds
+
+
+def _estimate(frames: NDArray[np.uint8], raft: Raft | None, iterations: int, tile: Tile) -> NDArray[np.float32]:
+    return stage(frames, raft, iterations=iterations, flows_at_once=tile.at_once)
 
 
 def _geometry(height_px: int, width_px: int, settings: Settings) -> Geometry:
     extract = settings.extract_frames
     return Geometry.plan(
-        height_px, width_px, height_px=extract.height, width_px=extract.width, resize_ratio=extract.resize_ratio
-    )
+        height_px, width_px,
+        height_px=extract.height, width_px=extract.width, max_side_px=extract.max_side,
+        resize_ratio=extract.resize_ratio,
+    )  # fmt: skip

@@ -3,16 +3,21 @@
 import time
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cache.layout import frames_spec
-from propainter.core.frames import FrameRange
+from propainter.core.frames import FrameRange, Tile, part_by_part
 from propainter.core.settings import Settings
 from propainter.media.surround import extend_edges
+from propainter.runtime import footprint
+from propainter.runtime.footprint import Footprint
 from propainter.stages.propagate_pixels import propagate_pixels as stage
 from tasks.devices import lease
 from tasks.flow_storage import each_pair
+from tasks.memory import Job, within_memory
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.sources import read_holes
 
@@ -26,8 +31,12 @@ def pairs_in(frames: FrameRange) -> FrameRange:
     return FrameRange(frames.start, frames.stop - 1)
 
 
+def longest_segment(settings: Settings) -> int:
+    return min(LONGEST_SEGMENT_FRAMES, settings.complete_flow.subvideo_length)
+
+
 def plan_propagate_pixels(inputs: Inputs, settings: Settings, upstream: Plan) -> StagePlan:
-    segment_frames = min(LONGEST_SEGMENT_FRAMES, settings.complete_flow.subvideo_length)
+    segment_frames = longest_segment(settings)
     return plan_stage(
         "propagate_pixels",
         epoch=EPOCH,
@@ -41,7 +50,7 @@ def plan_propagate_pixels(inputs: Inputs, settings: Settings, upstream: Plan) ->
                 ),
                 depends={"holes": inputs.hole_digest(tile.window)},
             )
-            for tile in inputs.clip.tiles(segment_frames, CONTEXT_FRAMES)
+            for tile in inputs.clip.tiles(segment_frames, CONTEXT_FRAMES, inputs.shots)
         ],
         segment_frames=segment_frames,
         upstream=upstream,
@@ -51,17 +60,32 @@ def plan_propagate_pixels(inputs: Inputs, settings: Settings, upstream: Plan) ->
     )
 
 
+def memory_of(job: Job) -> Footprint:
+    frames = min(longest_segment(job.settings) + 2 * CONTEXT_FRAMES, job.frames)
+    if job.settings.engine == "propainter":
+        return footprint.image_propagation(job.frame("fp32"), frames)
+    return footprint.classical(job.frame("fp32"), "propagate_pixels", frames, job.hole_share)
+
+
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="propagate_pixels {index}")
 def propagate_pixels(run: Run, index: int) -> Done:
     plan = run.plan["propagate_pixels"]
     tile = plan.segments[index].tile
     frames = extend_edges(run.store.read(run.plan["extract_frames"].key, tile.window), run.inputs.geometry)
-    flow = each_pair(run, "complete_flow", pairs_in(tile.window))
     holes = read_holes(run, tile.window)
     engine: Literal["classical", "propainter"] = "classical" if run.weights is None else "propainter"
     with lease(run.devices) as held:
+
+        def propagate(part: Tile) -> NDArray[np.uint8]:
+            seen = part.window.slice_in(tile.window)
+            flow = each_pair(run, "complete_flow", pairs_in(part.window))
+            return stage(frames[seen], holes[seen], flow, core=part.crop, engine=engine, device=held.device)
+
+        job = Job.of(run, held.device)
         started = time.perf_counter()
-        propagated = stage(frames, holes, flow, core=tile.crop, engine=engine, device=held.device)
+        propagated, notices = within_memory(
+            job, memory_of(job), lambda _: part_by_part(tile, propagate), sharing=len(run.devices)
+        )
         seconds = time.perf_counter() - started
     run.store.write(plan.key, index, propagated)
-    return Done(seconds=seconds, bytes=propagated.nbytes)
+    return Done(seconds=seconds, bytes=propagated.nbytes, notices=notices)

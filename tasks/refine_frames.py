@@ -3,22 +3,29 @@
 import time
 from dataclasses import asdict
 
+import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cache.layout import frames_spec
-from propainter.core.frames import FrameRange
+from propainter.core.frames import FrameRange, part_by_part
 from propainter.core.settings import Settings
 from propainter.models.checkpoints import GENERATOR
 from propainter.ops.windows import Window, frames_looked_at, refinement_windows, windows_seeing
+from propainter.runtime import footprint
+from propainter.runtime.footprint import Footprint
+from propainter.runtime.footprint import Tile as MemoryTile
 from propainter.stages.refine_frames import refine_frames as stage
 from propainter.stages.refine_frames import refine_frames_in_windows
 from tasks import networks
 from tasks.devices import lease
-from tasks.flow_storage import read_flow
+from tasks.flow_storage import each_pair
+from tasks.memory import Job, within_memory
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.propagate_pixels import pairs_in
 from tasks.sources import read_holes
+from tasks.stored import each_frame
 from tasks.weights import Weights
 
 EPOCH = 2
@@ -31,9 +38,11 @@ def plan_refine_frames(inputs: Inputs, settings: Settings, weights: Weights | No
     windows: tuple[Window, ...] = ()
     if weights is not None:
         engine |= {"precision": settings.precision, "weights": weights.digest(GENERATOR)}
+        if settings.refine_frames.quantize != "off":
+            engine["quantize"] = settings.refine_frames.quantize
         windows = windows_of(inputs, settings)
     segments = []
-    for tile in inputs.clip.tiles(SEGMENT_FRAMES):
+    for tile in inputs.clip.tiles(SEGMENT_FRAMES, shots=inputs.shots):
         seeing = windows_seeing(windows, tile.core)
         seen = frames_looked_at(seeing) if seeing else tile.core
         reads = [Read(stage="propagate_pixels", frames=seen)]
@@ -57,40 +66,75 @@ def plan_refine_frames(inputs: Inputs, settings: Settings, weights: Weights | No
 
 
 def windows_of(inputs: Inputs, settings: Settings) -> tuple[Window, ...]:
-    return refinement_windows(
-        len(inputs.clip),
+    return tuple(
+        window.counted_from(-shot.start)
+        for shot in inputs.shots
+        for window in refinement_windows(
+            len(shot),
+            neighbor_length=settings.refine_frames.neighbor_length,
+            ref_stride=settings.refine_frames.ref_stride,
+            subvideo_length=settings.complete_flow.subvideo_length,
+        )
+    )
+
+
+def memory_of(job: Job) -> Footprint:
+    core_frames = min(SEGMENT_FRAMES, job.frames)
+    if job.settings.engine == "classical":
+        return footprint.classical(job.frame("fp32"), "refine_frames", core_frames)
+    settings = job.settings
+    windows = refinement_windows(
+        min(job.frames, 4 * (SEGMENT_FRAMES + settings.complete_flow.subvideo_length)),
         neighbor_length=settings.refine_frames.neighbor_length,
         ref_stride=settings.refine_frames.ref_stride,
         subvideo_length=settings.complete_flow.subvideo_length,
+    )
+    largest = max(windows, key=lambda window: len(window.local) + len(window.references))
+    frames = len(frames_looked_at(windows_seeing(windows, FrameRange(0, core_frames))))
+    return footprint.generator(
+        job.frame(settings.precision),
+        frames=min(job.frames, 2 * frames - core_frames),
+        core_frames=core_frames,
+        local=len(largest.local),
+        references=len(largest.references),
     )
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="refine_frames {index}")
 def refine_frames(run: Run, index: int) -> Done:
     plan = run.plan["refine_frames"]
-    core = plan.segments[index].tile.core
+    tile = plan.segments[index].tile
+    core = tile.core
     seen = plan.segments[index].reads[0].frames
-    propagated = run.store.read(run.plan["propagate_pixels"].key, seen)
-    if run.weights is None:
-        with lease(run.devices):
-            started = time.perf_counter()
-            refined = stage(propagated)
-            seconds = time.perf_counter() - started
-    else:
-        holes = read_holes(run, seen)
-        flow = read_flow(run, "complete_flow", pairs_in(seen))
-        windows = windows_seeing(windows_of(run.inputs, run.settings), core)
-        with lease(run.devices) as held:
-            generator = networks.generator(run.weights, held.device, run.settings.precision)
-            started = time.perf_counter()
-            refined = refine_frames_in_windows(
-                propagated,
+    with lease(run.devices) as held:
+
+        def fill(_: MemoryTile) -> NDArray[np.uint8]:
+            known = run.store.read(run.plan["propagate_pixels"].key, seen)
+            return part_by_part(tile, lambda part: stage(known[part.core.slice_in(core)]))
+
+        def refine(memory: MemoryTile) -> NDArray[np.uint8]:
+            return refine_frames_in_windows(
+                each_frame(run, "propagate_pixels", seen),
                 holes,
-                flow,
+                each_pair(run, "complete_flow", pairs_in(seen)),
                 [window.counted_from(seen.start) for window in windows],
                 FrameRange(core.start - seen.start, core.stop - seen.start),
                 generator,
+                frames_at_once=memory.at_once,
+                frames_kept=memory.kept,
             )
-            seconds = time.perf_counter() - started
+
+        job = Job.of(run, held.device)
+        if run.weights is not None:
+            holes = read_holes(run, seen)
+            windows = windows_seeing(windows_of(run.inputs, run.settings), core)
+            generator = networks.generator(
+                run.weights, held.device, run.settings.precision, run.settings.refine_frames.quantize
+            )
+        started = time.perf_counter()
+        refined, notices = within_memory(
+            job, memory_of(job), fill if run.weights is None else refine, sharing=len(run.devices)
+        )
+        seconds = time.perf_counter() - started
     run.store.write(plan.key, index, refined)
-    return Done(seconds=seconds, bytes=refined.nbytes)
+    return Done(seconds=seconds, bytes=refined.nbytes, notices=notices)

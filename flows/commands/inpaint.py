@@ -2,11 +2,10 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from rich.filesize import decimal
@@ -14,12 +13,13 @@ from rich.table import Table
 
 from cache import maintenance
 from flows.commands.terminal import Cache, bytes_of, console, out
-from flows.configuration import cache_folder, load_settings
+from flows.configuration import cache_folder, load_settings, nested
 from flows.progress import JsonProgress, Progress, TerminalProgress, listening
 from flows.record import was_written_by_us
 from flows.server import LocalServer, forget_run, mark_dead_runs, record_run, server_home
+from flows.tuning import AUTO, tune
 from propainter.core.errors import MaskError, MediaError, SettingsError
-from propainter.core.settings import Codec, Engine, Mode, Precision, Settings, Storage
+from propainter.core.settings import Automatic, Codec, Engine, Mode, Precision, Quantize, Settings, Storage
 from tasks.inspect_inputs import already_inspected, inspect_inputs, require_mask
 from tasks.output import Output
 from tasks.plan import Inputs, demand
@@ -44,11 +44,14 @@ def inpaint(
     config: Path | None = None,
     width: int | None = None,
     height: int | None = None,
+    max_side: int | None = None,
     resize_ratio: float | None = None,
     start: str | None = None,
     end: str | None = None,
     mask_dilation: int | None = None,
     mask_threshold: int | None = None,
+    cuts: Automatic | None = None,
+    roi: Automatic | None = None,
     subvideo_length: int | None = None,
     neighbor_length: int | None = None,
     ref_stride: int | None = None,
@@ -56,6 +59,7 @@ def inpaint(
     precision: Precision | None = None,
     fp16: Annotated[bool, Parameter(negative="")] = False,
     flow_precision: Precision | None = None,
+    quantize: Quantize | None = None,
     codec: Codec | None = None,
     crf: int | None = None,
     keep_size: bool | None = None,
@@ -64,6 +68,8 @@ def inpaint(
     cache: Cache = None,
     cache_size: str | None = None,
     devices: str = "auto",
+    memory_fraction: float | None = None,
+    gpu_memory: float | None = None,
     threads: int | None = None,
     resume: Annotated[bool, Parameter(name="--resume", negative="--fresh")] = True,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -97,13 +103,16 @@ def inpaint(
     verify_weights
         Refuse checkpoints that are not the released ones; --no-verify-weights for your own.
     preset
-        A named set of settings (draft, balanced, entry, mainstream, professional); a file and options win over it.
+        A named set of settings, over which a file and options win. Quality: draft, balanced, high, ultra; hardware:
+        entry, mainstream, professional; scenario: realtime, offline, cloud; published; or auto, chosen for VIDEO.
     config
         YAML file of settings.
     width
         Processing width in pixels, given together with --height; default the video's.
     height
         Processing height in pixels.
+    max_side
+        Pixels that the longer side is scaled down to, where width and height are not given.
     resize_ratio
         Scales the processing size.
     start
@@ -114,6 +123,10 @@ def inpaint(
         Pixels by which the hole grows at processing size.
     mask_threshold
         Mask pixels above this are the hole.
+    cuts
+        auto (default): nothing is carried across a scene cut; off: the video is taken as one shot.
+    roi
+        auto: work on the surroundings of the holes instead of the whole frame; off (default).
     subvideo_length
         Frames per segment of flow completion and propagation.
     neighbor_length
@@ -128,6 +141,8 @@ def inpaint(
         The same as --precision fp16.
     flow_precision
         Arithmetic of the optical flow (propainter), fp32 unless asked.
+    quantize
+        int8: the attention's linear layers in whole numbers (propainter, CPU, experimental); off (default).
     codec
         Default: from the output's name (h264, or png for a folder).
     crf
@@ -142,6 +157,10 @@ def inpaint(
         Refuse to let the cache outgrow this, as 50GB.
     devices
         auto, cpu, cuda, or a list as cuda:0,cuda:1.
+    memory_fraction
+        Share of the memory free now, in RAM and on each GPU, that may be used; default 0.8.
+    gpu_memory
+        GB of each GPU to use at most.
     threads
         CPU threads of the numeric libraries.
     resume
@@ -157,17 +176,20 @@ def inpaint(
     keep_server
         Leave the workflow server running afterwards.
     """
-    overrides = _nested(
+    overrides = nested(
         {
             "mode": mode,
             "outpainting.scale_h": scale_h,
             "outpainting.scale_w": scale_w,
             "engine": engine,
             "storage": storage,
+            "cuts": cuts,
+            "roi": roi,
             "masks.dilation": mask_dilation,
             "masks.threshold": mask_threshold,
             "extract_frames.width": width,
             "extract_frames.height": height,
+            "extract_frames.max_side": max_side,
             "extract_frames.resize_ratio": resize_ratio,
             "extract_frames.start": _place(start),
             "extract_frames.end": _place(end),
@@ -175,18 +197,21 @@ def inpaint(
             "precision": "fp16" if fp16 else precision,
             "estimate_flow.raft_iter": raft_iter,
             "estimate_flow.precision": flow_precision,
+            "refine_frames.quantize": quantize,
             "complete_flow.subvideo_length": subvideo_length,
             "refine_frames.neighbor_length": neighbor_length,
             "refine_frames.ref_stride": ref_stride,
             "encode_video.codec": codec,
             "encode_video.crf": crf,
             "encode_video.keep_size": keep_size,
+            "memory.fraction": memory_fraction,
+            "memory.gpu_gb": gpu_memory,
         }
     )
     _limit_threads(threads)
     console.quiet = out.quiet = quiet
     listener: Progress = JsonProgress(sys.stderr) if log_format == "json" else TerminalProgress(console, out)
-    settings = load_settings(overrides, preset=preset, config=config)
+    settings = load_settings(overrides, preset=None if preset == AUTO else preset, config=config)
     root = cache_folder(cache)
     place = Output(path=output.absolute())
     place.check(video, overwrite=overwrite, is_ours=lambda: was_written_by_us(place))
@@ -197,7 +222,12 @@ def inpaint(
         require_mask(mask, settings)
         if not dry_run:
             server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
+        chosen: tuple[str, ...] = ()
+        if preset == AUTO:
+            tuning = tune(video, mask, overrides, config=config, devices=devices)
+            settings, chosen = load_settings(overrides, preset=tuning.settings, config=config), tuning.as_notices()
         inputs = inspect_inputs(video.absolute(), mask.absolute() if mask else None, settings)
+        inputs = replace(inputs, notices=(*chosen, *inputs.notices))
         if server is None:
             return _explain(
                 inputs, place, settings, root, devices, weights_folder(weights), verify_weights, fresh=not resume
@@ -219,19 +249,6 @@ def inpaint(
         )  # fmt: skip
     listener.finished(done["output"], done["report"])
     return 0
-
-
-def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
-    """{"masks.dilation": 4} as {"masks": {"dilation": 4}}, without what was not given."""
-    nested: dict[str, Any] = {}
-    for path, value in options.items():
-        if value is not None:
-            *sections, name = path.split(".")
-            inner = nested
-            for section in sections:
-                inner = inner.setdefault(section, {})
-            inner[name] = value
-    return nested
 
 
 def _place(text: str | None) -> int | str | None:
@@ -266,17 +283,23 @@ def _explain(
     *,
     fresh: bool,
 ) -> int:
-    """--dry-run: what is cached, what would run, and what it would take on disk."""
+    """--dry-run: what is cached, what would run, and what it would take of memory and on disk."""
     from flows.inpaint import demand_of, prepare, projected_bytes
     from flows.record import Tally
+    from tasks.projection import project_run, require_memory_for
 
     run = prepare(inputs, place, settings, cache=root, devices=devices, weights=weights, verify_weights=verify_weights)
     demanded = demand(run.plan, lambda _, asked: asked) if fresh else demand_of(run)
     tally = Tally()
     tally.planned(run.plan, demanded)
-    table = Table("stage", "frames to compute", "in the cache")
+    memory = {
+        device: {needed.stage: needed.said for needed in projections}
+        for device, projections in project_run(run).items()
+    }
+    table = Table("stage", "frames to compute", "in the cache", *(f"memory, {device}" for device in memory))
     for stage, frames in tally.frames_to_compute.items():
-        table.add_row(stage, str(frames), str(tally.frames_reused[stage]))
+        needed_there = (said.get(stage, "") if frames else "" for said in memory.values())
+        table.add_row(stage, str(frames), str(tally.frames_reused[stage]), *needed_there)
     out.print(table)
     for notice in run.inputs.notices:
         out.print(notice, markup=False, soft_wrap=True)
@@ -287,4 +310,5 @@ def _explain(
         f"{decimal(maintenance.room(root))} free.",
         markup=False, soft_wrap=True,
     )  # fmt: skip
+    require_memory_for(run, {stage for stage, _ in demanded.to_compute})
     return 0

@@ -58,6 +58,10 @@ class DeviceError(ProPainterError):
     """A device that is not there, or stays taken."""
 
 
+class MemoryBudgetError(ProPainterError):
+    """Work that does not fit into the memory that may be used, however small its tiles."""
+
+
 class ServerError(ProPainterError):
     """The workflow server cannot be started or reached."""
 

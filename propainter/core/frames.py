@@ -3,8 +3,14 @@
 Every loop over segments in this project goes through `FrameRange.tiles`, so that a margin is written down once.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from propainter.core.errors import ShapeError
 
@@ -44,8 +50,12 @@ class FrameRange:
             raise ShapeError(f"frames {self} do not lie in {outer}.")
         return slice(self.start - outer.start, self.stop - outer.start)
 
-    def tiles(self, size: int, context: int = 0) -> tuple["Tile", ...]:
+    def tiles(self, size: int, context: int = 0, shots: Sequence["FrameRange"] = ()) -> tuple["Tile", ...]:
         """Cut into tiles of `size` frames (the last may be shorter), each with up to `context` frames on both sides.
+
+        Args:
+            shots: parts of this range, in order, that must not see one another; a tile that lies in several is done
+                in as many parts. None given: all of it is one.
 
         Raises:
             ShapeError: size is under 1 or context is negative.
@@ -53,21 +63,53 @@ class FrameRange:
         if size < 1 or context < 0:
             raise ShapeError(f"tiles of {size} frames with {context} of context are not possible.")
         cores = (FrameRange(start, min(start + size, self.stop)) for start in range(self.start, self.stop, size))
-        return tuple(Tile(index=index, core=core, window=core.grow(context, self)) for index, core in enumerate(cores))
+        return tuple(_tile(index, core, context, shots or (self,)) for index, core in enumerate(cores))
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One segment: the frames it answers for (core) and the frames it must see to do so (window)."""
+    """One segment: the frames it answers for (core) and the frames it must see to do so (window).
+
+    parts: what of it lies in one shot each, to be done one by one; itself alone where core is all in one shot.
+    """
 
     index: int
     core: FrameRange
     window: FrameRange
+    cut_into: tuple["Tile", ...] = ()
+
+    @property
+    def parts(self) -> tuple["Tile", ...]:
+        return self.cut_into or (self,)
 
     @property
     def crop(self) -> slice:
         """Where core lies in an array that holds window."""
         return self.core.slice_in(self.window)
+
+
+def part_by_part(tile: Tile, compute: Callable[[Tile], NDArray[Any]]) -> NDArray[Any]:
+    """What compute gives for the cores of a tile's parts, as one array; zeros where no part is, as across a cut."""
+    if not tile.cut_into:
+        return compute(tile)
+    pieces = [(part.core.slice_in(tile.core), compute(part)) for part in tile.cut_into]
+    whole = np.zeros((len(tile.core), *pieces[0][1].shape[1:]), pieces[0][1].dtype)
+    for place, piece in pieces:
+        whole[place] = piece
+    return whole
+
+
+def _tile(index: int, core: FrameRange, context: int, shots: Sequence[FrameRange]) -> Tile:
+    nearest = max(bisect_right(shots, core.start, key=lambda shot: shot.start) - 1, 0)
+    meeting = takewhile(lambda shot: shot.start < core.stop, shots[nearest:])
+    inside = [(core.clip(shot), shot) for shot in meeting if len(core.clip(shot))]
+    parts = tuple(Tile(index=index, core=part, window=part.grow(context, shot)) for part, shot in inside)
+    if not parts:
+        return Tile(index=index, core=core, window=core)
+    if parts[0].core == core:
+        return parts[0]
+    window = FrameRange(min(core.start, parts[0].window.start), max(core.stop, parts[-1].window.stop))
+    return Tile(index=index, core=core, window=window, cut_into=parts)
 
 
 def tiles_reaching(frames: FrameRange, size: int) -> range:

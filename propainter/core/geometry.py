@@ -19,12 +19,32 @@ _CHROMA_BLOCK_PX = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Crop:
+    """A rectangle of the frame. Its sides are multiples of 8."""
+
+    top_px: int
+    left_px: int
+    height_px: int
+    width_px: int
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns."""
+        return (
+            slice(self.top_px, self.top_px + self.height_px),
+            slice(self.left_px, self.left_px + self.width_px),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
     """The sizes of one run.
 
     source: as decoded, after rotation. asked: what the user wants to look at where the source's size is not kept.
     frame: asked, floored to multiples of 8. margin: what outpainting adds above and below (y), left and right (x); 0 in
-    inpainting. height_px and width_px: frame and margins, the size of every cached array.
+    inpainting. crop: the part of the frame that is worked on, None for all of it; there are margins or a crop, not
+    both, and with a crop frame is asked as it is. height_px and width_px: the crop, or frame and margins, the size of
+    every cached array.
     """
 
     source_height_px: int
@@ -33,14 +53,15 @@ class Geometry:
     asked_width_px: int
     margin_y_px: int = 0
     margin_x_px: int = 0
+    crop: Crop | None = None
 
     @classmethod
     def plan(
         cls, source_height_px: int, source_width_px: int, *,
-        height_px: int | None = None, width_px: int | None = None, resize_ratio: float = 1.0,
-        outpainting: Outpainting | None = None,
+        height_px: int | None = None, width_px: int | None = None, max_side_px: int | None = None,
+        resize_ratio: float = 1.0, outpainting: Outpainting | None = None,
     ) -> "Geometry":  # fmt: skip
-        """Apply the size settings: width and height only where both are given, then the ratio (integer part).
+        """Apply the size settings: width and height only where both are given, else the longest side, then the ratio.
 
         Args:
             outpainting: None in inpainting.
@@ -49,7 +70,7 @@ class Geometry:
             ShapeError: a side of the frame falls under MIN_SIDE_PX, or outpainting adds nothing to it.
         """
         if height_px is None or width_px is None:
-            height_px, width_px = source_height_px, source_width_px
+            height_px, width_px = _within(max_side_px, source_height_px, source_width_px)
         geometry = cls(
             source_height_px=source_height_px,
             source_width_px=source_width_px,
@@ -83,19 +104,19 @@ class Geometry:
 
     @property
     def frame_height_px(self) -> int:
-        return _floored(self.asked_height_px)
+        return self.asked_height_px if self.crop else _floored(self.asked_height_px)
 
     @property
     def frame_width_px(self) -> int:
-        return _floored(self.asked_width_px)
+        return self.asked_width_px if self.crop else _floored(self.asked_width_px)
 
     @property
     def height_px(self) -> int:
-        return self.frame_height_px + 2 * self.margin_y_px
+        return self.crop.height_px if self.crop else self.frame_height_px + 2 * self.margin_y_px
 
     @property
     def width_px(self) -> int:
-        return self.frame_width_px + 2 * self.margin_x_px
+        return self.crop.width_px if self.crop else self.frame_width_px + 2 * self.margin_x_px
 
     @property
     def resizes(self) -> bool:
@@ -123,6 +144,14 @@ class Geometry:
                 self.source_width_px + 2 * self.kept_margin_x_px,
             )
         return (self.height_px, self.width_px) if self.outpaints else (self.asked_height_px, self.asked_width_px)
+
+
+def _within(max_side_px: int | None, height_px: int, width_px: int) -> tuple[int, int]:
+    """Sides scaled down alike until neither is over max_side_px; never up."""
+    longest_px = max(height_px, width_px)
+    if max_side_px is None or longest_px <= max_side_px:
+        return height_px, width_px
+    return round(height_px * max_side_px / longest_px), round(width_px * max_side_px / longest_px)
 
 
 def _floored(side_px: int) -> int:

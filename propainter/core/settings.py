@@ -14,6 +14,8 @@ Engine = Literal["auto", "propainter", "classical"]
 Precision = Literal["fp32", "fp16", "bf16"]
 Codec = Literal["h264", "h265", "ffv1", "prores", "png"]
 Storage = Literal["default", "fast", "exact"]
+Automatic = Literal["auto", "off"]
+Quantize = Literal["off", "int8"]
 
 
 def seconds_of(clock: str) -> float | None:
@@ -37,17 +39,19 @@ class ExtractFrames:
     """Decoding and the processing size.
 
     start and end: frames of the source counted from 0, or a time as h:m:s, m:s or with a fraction; end not included.
+    max_side: pixels that the longer side is scaled down to where height and width are not given.
     """
 
     height: int | None = None
     width: int | None = None
+    max_side: int | None = None
     resize_ratio: float = 1.0
     start: int | str = 0
     end: int | str | None = None
     save_fps: float = 24.0
 
     def __post_init__(self) -> None:
-        for name in ("height", "width"):
+        for name in ("height", "width", "max_side"):
             value = getattr(self, name)
             _require(value is None or 0 < value <= 16384, f"{name} is {value}. Give 1 to 16384 pixels.")
         _require(
@@ -118,14 +122,19 @@ class CompleteFlow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefineFrames:
-    """Engine propainter alone. neighbor_length: frames refined together; ref_stride: between those that they see."""
+    """Engine propainter alone. neighbor_length: frames refined together; ref_stride: between those that they see.
+
+    quantize: int8 computes the attention's linear layers in whole numbers; experimental, on a CPU in fp32.
+    """
 
     neighbor_length: int = 10
     ref_stride: int = 10
+    quantize: Quantize = "off"
 
     def __post_init__(self) -> None:
         _require(self.neighbor_length >= 2, f"neighbor_length is {self.neighbor_length}. Give at least 2 frames.")
         _require(self.ref_stride >= 1, f"ref_stride is {self.ref_stride}. Give at least 1 frame.")
+        _choice("quantize", self.quantize, get_args(Quantize))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,13 +151,33 @@ class EncodeVideo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """How much may be used. Changes how much is worked on at once and no result, so no cache key holds it.
+
+    fraction: of what is free when a segment starts, in RAM and on each GPU. gpu_gb: of a GPU at most, in GiB.
+    """
+
+    fraction: float = 0.8
+    gpu_gb: float | None = None
+
+    def __post_init__(self) -> None:
+        _require(0 < self.fraction <= 1, f"memory_fraction is {self.fraction}. Give a share above 0 and up to 1.")
+        _require(self.gpu_gb is None or self.gpu_gb > 0, f"gpu_memory is {self.gpu_gb}. Give GB above 0.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that shapes the result."""
+    """All that shapes the result.
+
+    cuts: auto finds scene cuts and carries nothing across one. roi: auto works on the surroundings of the holes alone.
+    """
 
     mode: Mode = "inpainting"
     engine: Engine = "auto"
     precision: Precision = "fp32"
     storage: Storage = "default"
+    cuts: Automatic = "auto"
+    roi: Automatic = "off"
     masks: Masks = field(default_factory=Masks)
     outpainting: Outpainting = field(default_factory=Outpainting)
     extract_frames: ExtractFrames = field(default_factory=ExtractFrames)
@@ -156,6 +185,7 @@ class Settings:
     complete_flow: CompleteFlow = field(default_factory=CompleteFlow)
     refine_frames: RefineFrames = field(default_factory=RefineFrames)
     encode_video: EncodeVideo = field(default_factory=EncodeVideo)
+    memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
         _choice("mode", self.mode, get_args(Mode))
@@ -166,3 +196,9 @@ class Settings:
         _choice("engine", self.engine, get_args(Engine))
         _choice("precision", self.precision, get_args(Precision))
         _choice("storage", self.storage, get_args(Storage))
+        _choice("cuts", self.cuts, get_args(Automatic))
+        _choice("roi", self.roi, get_args(Automatic))
+        _require(
+            self.refine_frames.quantize == "off" or self.precision == "fp32",
+            f"quantize int8 and precision {self.precision} do not go together. Give one of them.",
+        )

@@ -13,9 +13,9 @@ from propainter.core.geometry import Geometry
 from propainter.media.colour import Colour, convert, from_rgb, is_rgb, to_rgb
 from propainter.media.encode_spec import EncodeSpec
 from propainter.media.info import VideoSource
-from propainter.media.kept_size import kept_hole, kept_margins, kept_patch, with_margins
+from propainter.media.kept_size import kept_hole, kept_margins, kept_patch, uncropped, with_margins
 from propainter.media.planes import frame_of_planes, layout_of, planes_of
-from propainter.media.resize import fit_frames
+from propainter.media.resize import whole_frames
 
 FEATHER_PX = 3
 """Over this much of the hole's rim an enlarged fill blends into the source, so that its softness shows no edge."""
@@ -95,9 +95,9 @@ def _resized(
     colour: Colour,
     spec: EncodeSpec,
 ) -> av.VideoFrame:
-    picture = fit_frames(to_rgb(frame, colour)[None], geometry)[0]
+    picture = whole_frames(to_rgb(frame, colour)[None], geometry)[0]
     if patch is not None:
-        picture = np.where(hole[..., None], patch, picture)
+        picture = np.where(uncropped(hole, geometry)[..., None], uncropped(patch, geometry), picture)
     interpolation = cv2.INTER_CUBIC if spec.codec == "png" else cv2.INTER_LINEAR
     size = cv2.resize(picture, (spec.width_px, spec.height_px), interpolation=interpolation)
     return from_rgb(np.asarray(size, np.uint8), spec.pixel_format, spec.colour)

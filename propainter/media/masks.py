@@ -140,11 +140,13 @@ def grey_of(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def shape_hole(grey: NDArray[np.uint8], threshold: int, geometry: Geometry, dilation: int) -> NDArray[np.bool_]:
-    """Threshold, scale to processing size by the nearest rule, then dilate there with the 3x3 cross."""
-    hole: NDArray[np.bool_] = resize_holes((grey > threshold)[None], geometry.height_px, geometry.width_px)[0]
-    if dilation == 0:
-        return hole
-    return np.asarray(cv2.dilate(hole.astype(np.uint8), _CROSS, iterations=dilation)).astype(np.bool_)
+    """Threshold, scale to processing size by the nearest rule, dilate there with the 3x3 cross, then crop."""
+    hole: NDArray[np.bool_] = resize_holes((grey > threshold)[None], geometry.frame_height_px, geometry.frame_width_px)[
+        0
+    ]
+    if dilation > 0:
+        hole = np.asarray(cv2.dilate(hole.astype(np.uint8), _CROSS, iterations=dilation)).astype(np.bool_)
+    return hole if geometry.crop is None else hole[geometry.crop.box]
 
 
 def _threshold(masks: Masks, is_lossy: bool) -> int:

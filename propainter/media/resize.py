@@ -1,4 +1,4 @@
-"""Between source size and processing size, by Pillow's rules, which the learned engine was built on; and the canvas."""
+"""Between source and processing size, by Pillow's rules, which the learned engine was built on; canvas and crop."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ def resize_frames(
 
 
 def fit_frames(frames: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
-    """Frames at source size as the method works on them: resized, and in outpainting centred on a black canvas.
+    """Frames at source size as the method works on them.
 
     Args:
         frames: (n, source_height_px, source_width_px, 3).
@@ -40,6 +40,12 @@ def fit_frames(frames: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint
     Returns:
         (n, geometry.height_px, geometry.width_px, 3); frames itself where the size is right already.
     """
+    whole = whole_frames(frames, geometry)
+    return whole if geometry.crop is None else np.ascontiguousarray(whole[:, *geometry.crop.box])
+
+
+def whole_frames(frames: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
+    """The same before cropping: resized, and in outpainting centred on a black canvas."""
     resized = resize_frames(frames, geometry.frame_height_px, geometry.frame_width_px)
     if not geometry.outpaints:
         return resized

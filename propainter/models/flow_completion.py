@@ -5,6 +5,10 @@ Axes: B directions, T flows, C channels, H rows, W columns; 2 is (dx, dy) in pix
 Source: Zhou et al. 2023, section 3.1.
 """
 
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, compress
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,44 +20,74 @@ from propainter.models.alignment import FEATURES, DeformableAlignment
 from propainter.models.conv3x3 import Conv3x3
 from propainter.models.upsample_conv import UpsampleConv
 from propainter.ops.layout import cat_channels
+from propainter.ops.propagation import Pairs
 
 _SIDE_MULTIPLE_PX = 8
 _OFFSET_REACH_PX = 5.0
 
 
 @torch.inference_mode()
-def complete(network: "FlowCompletion", flow: NDArray[np.float32], hole: NDArray[np.bool_]) -> NDArray[np.float32]:
+def complete(
+    network: "FlowCompletion",
+    flow: Pairs,
+    hole: NDArray[np.bool_],
+    *,
+    core: slice = slice(None),
+    directions_at_once: int = 2,
+) -> NDArray[np.float32]:
     """Fill flow inside holes; known flow comes back unchanged.
 
     Args:
         network: on the device where it shall run.
-        flow: (T - 1, 2, 2, H, W), pair, forward or backward, (dx, dy) in pixels; what is in a hole is not read.
+        flow: T - 1 times (2, 2, H, W): forward or backward, (dx, dy) in pixels; what is in a hole is not read. Asked
+            for pair by pair, so that it need not lie in memory.
         hole: (T, H, W), True inside, of the frames the pairs are made of.
+        core: the pairs to return; the others are context.
+        directions_at_once: 2, or 1 in half the memory: a matter of memory, not of result.
 
     Returns:
-        Shape of flow.
+        (pairs of core, 2, 2, H, W).
 
     Raises:
         ShapeError: a side is not a multiple of 8, or flow and hole do not go together.
     """
-    if len(hole) != len(flow) + 1 or hole.shape[1:] != flow.shape[-2:]:
-        raise ShapeError(f"holes {hole.shape} do not go with flow {flow.shape}. Give one hole more than pairs.")
-    device = next(network.parameters()).device
-    flow_BT2HW = torch.from_numpy(flow).to(device).transpose(0, 1)
-    hole_T1HW = torch.from_numpy(hole).to(device)[:, None]
-    # Forward flow starts at a pair's first frame, backward flow at its second: each goes with the hole it starts in.
-    hole_BT1HW = torch.stack((hole_T1HW[:-1], hole_T1HW[1:]))
-    known_BT2HW = flow_BT2HW * ~hole_BT1HW
-    prediction_BT2HW = _reverse_backward(
-        network(_reverse_backward(known_BT2HW), _reverse_backward(hole_BT1HW.to(known_BT2HW.dtype)))
-    )
-    completed_BT2HW = torch.where(hole_BT1HW, prediction_BT2HW, flow_BT2HW)
-    return completed_BT2HW.transpose(0, 1).contiguous().cpu().numpy()
+    if len(hole) != len(flow) + 1 or hole.shape[1:] != flow[0].shape[-2:]:
+        shape = (len(flow), *flow[0].shape)
+        raise ShapeError(f"holes {hole.shape} do not go with flow {shape}. Give one hole more than pairs.")
+    wanted = range(len(flow))[core]
+    out = np.stack([flow[pair] for pair in wanted])
+    for directions in ((0, 1),) if directions_at_once > 1 else ((0,), (1,)):
+        _fill(out, network, flow, hole, wanted, directions)
+    return out
 
 
-def _reverse_backward(x_BTCHW: Tensor) -> Tensor:
-    """Backward flow (index 1 of B) turned round in time: along it the network sees motion go on as in forward flow."""
-    return torch.stack((x_BTCHW[0], x_BTCHW[1].flip(0)))
+def _fill(
+    out: NDArray[np.float32], network: "FlowCompletion", flow: Pairs, hole: NDArray[np.bool_], wanted: range,
+    directions: Sequence[int],
+) -> None:  # fmt: skip
+    """Put what the network predicts into the holes of out, which holds the wanted pairs."""
+    device, pairs = next(network.parameters()).device, range(len(flow))
+    # Backward flow is walked back in time: along it the network sees motion go on as in forward flow.
+    steps = list(zip(*(reversed(pairs) if direction else pairs for direction in directions), strict=True))
+
+    def places(step: Sequence[int]) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
+        """Pair, direction, and the hole that this flow starts in: at the pair's first frame, or at its second."""
+        for pair, direction in zip(step, directions, strict=True):
+            yield pair, direction, hole[pair + direction]
+
+    def masked(step: Sequence[int]) -> Tensor:
+        inputs = []
+        for pair, direction, inside in places(step):
+            mask_1HW = torch.from_numpy(inside).to(device)[None]
+            inputs.append(torch.cat((torch.from_numpy(flow[pair][direction]).to(device) * ~mask_1HW, mask_1HW)))
+        return torch.stack(inputs)
+
+    needed = [any(pair in wanted and inside.any() for pair, _, inside in places(step)) for step in steps]
+    predictions = network.predict(map(masked, steps), needed)
+    for step, prediction_B2HW in zip(compress(steps, needed), predictions, strict=True):
+        for (pair, direction, inside), predicted in zip(places(step), prediction_B2HW, strict=True):
+            if pair in wanted:
+                np.copyto(out[pair - wanted.start, direction], predicted.cpu().numpy(), where=inside)
 
 
 class FlowCompletion(nn.Module):
@@ -84,22 +118,54 @@ class FlowCompletion(nn.Module):
         Raises:
             ShapeError: a side is not a multiple of 8.
         """
-        B, T, _, H, W = flow_BT2HW.shape
+        inputs_BT3HW = torch.cat((flow_BT2HW, mask_BT1HW), dim=2)
+        predictions = self.predict(inputs_BT3HW.unbind(1), [True] * flow_BT2HW.shape[1])
+        return torch.stack(list(predictions), dim=1)
+
+    def predict(self, inputs: Iterable[Tensor], needed: Sequence[bool]) -> Iterator[Tensor]:
+        """The same flow by flow, so that what lies in memory for all of them is only what the recurrence needs.
+
+        Args:
+            inputs: flow and mask, (B, 3, H, W), in order of time.
+            needed: whose prediction is asked for.
+
+        Yields:
+            The needed predictions, (B, 2, H, W), float32.
+
+        Raises:
+            ShapeError: a side is not a multiple of 8.
+        """
+        fine: list[Tensor | None] = []
+
+        def kept(maps: Iterable[Tensor]) -> Iterator[Tensor]:
+            for fine_map in maps:
+                fine.append(fine_map if needed[len(fine)] else None)
+                yield fine_map
+
+        first = _along(self.encoder1, map(self.downsample, map(self._padded, inputs)))
+        spatial = [self.mid_dilation(coarse) for coarse in _along(self.encoder2, kept(first))]
+        for index, coarse in enumerate(self.feat_prop_module(spatial)):
+            detail, fine[index] = fine[index], None
+            if detail is not None:
+                yield self.upsample(self.decoder1(self.decoder2(coarse) + detail)).to(torch.float32)
+
+    def _padded(self, input_B3HW: Tensor) -> Tensor:
+        H, W = input_B3HW.shape[-2:]
         if H % _SIDE_MULTIPLE_PX or W % _SIDE_MULTIPLE_PX:
             raise ShapeError(f"{W}x{H} flow cannot be completed. Give sides that are multiples of {_SIDE_MULTIPLE_PX}.")
-        inputs_NCHW = torch.cat((flow_BT2HW, mask_BT1HW), dim=2).flatten(0, 1)
-        padded_NCHW = F.pad(inputs_NCHW.to(self.feat_prop_module.fusion.weight.dtype), (2, 2, 2, 2), mode="replicate")
-        padded = padded_NCHW.contiguous(memory_format=torch.channels_last).unflatten(0, (B, T))
-        fine = self.encoder1(self.downsample(padded))
-        coarse = self.feat_prop_module(self.mid_dilation(self.encoder2(fine)))
-        # One frame at a time: nothing reaches over time from here on, and the finest maps are the peak of memory.
-        frames = zip(coarse.unbind(1), fine.unbind(1), strict=True)
-        decoded = [self.upsample(self.decoder1(self.decoder2(low) + high)) for low, high in frames]
-        return torch.stack(decoded, dim=1).to(flow_BT2HW.dtype)
+        padded = F.pad(input_B3HW.to(self.feat_prop_module.fusion.weight.dtype), (2, 2, 2, 2), mode="replicate")
+        return padded.contiguous(memory_format=torch.channels_last)
+
+
+def _along(layers: nn.Sequential, maps: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Layers, some of which look over time, on maps that come one after the other."""
+    for layer in layers:
+        maps = layer.along(maps) if isinstance(layer, _Pseudo3D) else map(layer, maps)
+    return iter(maps)
 
 
 class _SpatialConv(nn.Conv3d):
-    """A 1 x k x k convolution, run on (B, T, C, H, W) as a flat one, which is faster and the same."""
+    """A 1 x k x k convolution, run on (B, C, H, W) as a flat one, which is faster and the same."""
 
     def __init__(
         self, inputs: int, outputs: int, size: int, *, stride: int = 1, padding: int = 1, dilation: int = 1
@@ -109,28 +175,30 @@ class _SpatialConv(nn.Conv3d):
             stride=(1, stride, stride), padding=(0, padding, padding), dilation=(1, dilation, dilation),
         )  # fmt: skip
 
-    def forward(self, x_BTCHW: Tensor) -> Tensor:
-        B, T = x_BTCHW.shape[:2]
-        flat_NCHW = F.conv2d(
-            x_BTCHW.flatten(0, 1), self.weight[:, :, 0], self.bias,
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return F.conv2d(
+            x_BCHW, self.weight[:, :, 0], self.bias,
             stride=self.stride[1:], padding=self.padding[1:], dilation=self.dilation[1:],
         )  # fmt: skip
-        y_BTCHW: Tensor = flat_NCHW.unflatten(0, (B, T))
-        return y_BTCHW
 
 
 class _TemporalConv(nn.Conv3d):
-    """A 3 x 1 x 1 convolution that reads two frames away, run on (B, T, C, H, W) with all places as one axis."""
+    """A 3 x 1 x 1 convolution that reads two frames before and two after; zeros before the first and after the last."""
 
     def __init__(self, features: int) -> None:
         super().__init__(features, features, (3, 1, 1), padding=(2, 0, 0), dilation=(2, 1, 1))
 
-    def forward(self, x_BTCHW: Tensor) -> Tensor:
-        H, W = x_BTCHW.shape[-2:]
-        x_BCTN = x_BTCHW.transpose(1, 2).flatten(3)
-        y_BCTN = F.conv2d(x_BCTN, self.weight[..., 0], self.bias, padding=(2, 0), dilation=(2, 1))
-        y_BTCHW: Tensor = y_BCTN.unflatten(3, (H, W)).transpose(1, 2)
-        return y_BTCHW
+    def along(self, maps: Iterable[Tensor]) -> Iterator[Tensor]:
+        """On maps (B, C, H, W) that come one after the other; holds five of them."""
+        weight_O3C11 = self.weight.squeeze(4).transpose(1, 2).flatten(1, 2)[..., None]
+        maps = iter(maps)
+        first = next(maps)
+        nothing = torch.zeros_like(first)
+        seen = deque((nothing, nothing, nothing, first), maxlen=5)
+        for index, newest in enumerate(chain(maps, (nothing, nothing)), start=1):
+            seen.append(newest)
+            if index >= 2:
+                yield F.conv2d(cat_channels(seen[0], seen[2], seen[4]), weight_O3C11, self.bias)
 
 
 class _Pseudo3D(nn.Module):
@@ -141,9 +209,9 @@ class _Pseudo3D(nn.Module):
         self.conv1 = nn.Sequential(_SpatialConv(inputs, outputs, 3, stride=stride), _lrelu())
         self.conv2 = nn.Sequential(_TemporalConv(outputs))
 
-    def forward(self, x_BTCHW: Tensor) -> Tensor:
-        y_BTCHW: Tensor = self.conv2(self.conv1(x_BTCHW))
-        return y_BTCHW
+    def along(self, maps: Iterable[Tensor]) -> Iterator[Tensor]:
+        over_time: _TemporalConv = self.conv2[0]  # type: ignore[assignment]
+        return over_time.along(map(self.conv1, maps))
 
 
 class _SecondOrderPropagation(nn.Module):
@@ -162,28 +230,25 @@ class _SecondOrderPropagation(nn.Module):
             )
         self.fusion = nn.Conv2d(2 * FEATURES, FEATURES, 1)
 
-    def forward(self, spatial_BTCHW: Tensor) -> Tensor:
-        spatial = spatial_BTCHW.unbind(1)
-        backward = self._sweep("backward_", [[feature] for feature in reversed(spatial)])[::-1]
-        forward = self._sweep("forward_", [list(seen) for seen in zip(spatial, backward, strict=True)])
-        fused = [
-            self.fusion(cat_channels(*both)) + feature
-            for *both, feature in zip(backward, forward, spatial, strict=True)
-        ]
-        return torch.stack(fused, dim=1)
+    def forward(self, spatial: list[Tensor]) -> Iterator[Tensor]:
+        """Features (B, 128, H, W) of all frames to the same that know what is before and after; empties the list."""
+        backward = [state for _, state in self._sweep("backward_", ([feature] for feature in reversed(spatial)))]
+        spatial.reverse()
+        # Both lists end with the first frame now: what was used is let go of.
+        steps = ([spatial.pop(), backward.pop()] for _ in range(len(spatial)))
+        for (feature, after), state in self._sweep("forward_", steps):
+            yield self.fusion(cat_channels(after, state)) + feature
 
-    def _sweep(self, direction: str, steps: list[list[Tensor]]) -> list[Tensor]:
-        """States in the order of steps; a step is what is seen at one frame, its spatial feature first."""
+    def _sweep(self, direction: str, steps: Iterable[list[Tensor]]) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Each step with the state after it; a step is what is seen at one frame, its spatial feature first."""
         align, backbone = self.deform_align[direction], self.backbone[direction]
-        before = state = torch.zeros_like(steps[0][0])
-        states: list[Tensor] = []
-        for seen in steps:
-            aligned = state
-            if states:
+        for index, seen in enumerate(steps):
+            if index == 0:
+                before = state = aligned = torch.zeros_like(seen[0])
+            else:
                 aligned = align(cat_channels(state, before), cat_channels(state, seen[0], before))
             before, state = state, aligned + backbone(cat_channels(*seen, aligned))
-            states.append(state)
-        return states
+            yield seen, state
 
 
 class _EdgeDetector(nn.Module):

@@ -5,7 +5,8 @@ Axes: T frames, C channels, H rows, W columns; 2 is (dx, dy) in pixels.
 Source: Zhou et al. 2023, section 3.2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -18,39 +19,58 @@ from propainter.ops.warp import warp
 KNOWN, HOLE, KNOWN_GREY = 0, 1, 2
 """The fourth channel of a stored frame. A source outside the frame reads as 127.5, which 8 bits cannot hold: grey."""
 
+_GREY = 128
+"""How 127.5 is stored, the nearest even number."""
+
 _MASK_THRESHOLD = 0.1
 
 
+Pairs = Sequence[NDArray[np.float32]] | NDArray[np.float32]
+"""T - 1 times flow (2, 2, H, W): forward or backward, (dx, dy) in pixels; asked for by number: it may lie on disk."""
+
+
 def propagate_image(
-    frames_TCHW: Tensor, hole_T1HW: Tensor, forward_T2HW: Tensor, backward_T2HW: Tensor
-) -> tuple[Tensor, Tensor]:
+    frames: NDArray[np.uint8], hole: NDArray[np.bool_], flow: Pairs, device: str = "cpu"
+) -> NDArray[np.uint8]:
     """Sweep backward in time, then forward, taking from the neighbour what is consistent and known there.
 
+    Two frames at a time are numbers with a fraction; all others wait as 8 bits, which hold them exactly.
+
     Args:
-        frames_TCHW: float32 in [-1, 1]; what is inside the hole is not read.
-        hole_T1HW: bool, True inside.
-        forward_T2HW: T-1 completed flows from frame t to t+1.
-        backward_T2HW: T-1 completed flows from frame t+1 to t.
+        frames: RGB, (T, H, W, 3); what is inside the hole is not read.
+        hole: (T, H, W), True inside.
+        flow: completed.
+        device: where the arithmetic runs.
 
     Returns:
-        Frames, with 0 where they are still hole, and the bool hole that stays, shapes as given.
+        (T, H, W, 4), RGB and KNOWN, HOLE or KNOWN_GREY; unpack_propagated reads it.
     """
-    frames = [frame[None] for frame in frames_TCHW * ~hole_T1HW]
-    holes = [hole[None] for hole in hole_T1HW]
-    pairs = range(len(frames) - 1)
-    _sweep(frames, holes, ((t, t + 1, forward_T2HW[t], backward_T2HW[t]) for t in reversed(pairs)))
-    _sweep(frames, holes, ((t + 1, t, backward_T2HW[t], forward_T2HW[t]) for t in pairs))
-    return torch.cat(frames), torch.cat(holes)
+    packed = np.empty((*hole.shape, 4), np.uint8)
+    packed[..., :3] = frames
+    np.copyto(packed[..., :3], _GREY, where=hole[..., None])
+    packed[..., 3] = np.where(hole, np.uint8(HOLE), np.uint8(KNOWN))
+    pairs = range(len(packed) - 1)
+    for target, source in chain(((t, t + 1) for t in reversed(pairs)), ((t + 1, t) for t in pairs)):
+        if (packed[target, ..., 3] == HOLE).any():
+            forward_2HW, backward_2HW = (torch.from_numpy(way).to(device)[None] for way in flow[min(target, source)])
+            ways = (forward_2HW, backward_2HW) if target < source else (backward_2HW, forward_2HW)
+            packed[target] = _take(packed[target], packed[source], *ways)
+    return packed
 
 
-def _sweep(frames: list[Tensor], holes: list[Tensor], steps: Iterable[tuple[int, int, Tensor, Tensor]]) -> None:
-    """Fill each target from its source in place, in the order given; steps are (target, source, flow, check)."""
-    for target, source, flow_2HW, check_2HW in steps:
-        flow, check = flow_2HW[None], check_2HW[None]
-        source_hole = warp(holes[source].to(flow.dtype), flow) > _MASK_THRESHOLD
-        take = holes[target] & consistent(flow, check) & ~source_hole
-        frames[target] = torch.where(take, warp(frames[source], flow, mode="nearest"), frames[target])
-        holes[target] = holes[target] & ~take
+def _take(
+    target: NDArray[np.uint8], source: NDArray[np.uint8], flow_12HW: Tensor, check_12HW: Tensor
+) -> NDArray[np.uint8]:
+    """Target (H, W, 4) with what source shows of its hole; flow leads from target to source, check back."""
+    (frame, hole), (source_frame, source_hole) = (
+        (values.to(flow_12HW.device), torch.from_numpy(holes).to(flow_12HW.device)[:, None])
+        for values, holes in (unpack_propagated(target[None]), unpack_propagated(source[None]))
+    )
+    hidden = warp(source_hole.to(flow_12HW.dtype), flow_12HW) > _MASK_THRESHOLD
+    take = hole & consistent(flow_12HW, check_12HW) & ~hidden
+    taken = torch.where(take, warp(source_frame, flow_12HW, mode="nearest"), frame)
+    packed: NDArray[np.uint8] = pack_propagated(taken, hole & ~take)[0]
+    return packed
 
 
 def normalise_frames(frames: NDArray[np.uint8]) -> Tensor:
@@ -59,7 +79,7 @@ def normalise_frames(frames: NDArray[np.uint8]) -> Tensor:
 
 
 def pack_propagated(frames_TCHW: Tensor, hole_T1HW: Tensor) -> NDArray[np.uint8]:
-    """Store what propagate_image returned without loss: uint8 (T, H, W, 4), RGB and KNOWN, HOLE or KNOWN_GREY."""
+    """Numbers in [-1, 1] and bool holes without loss: uint8 (T, H, W, 4), RGB and KNOWN, HOLE or KNOWN_GREY."""
     rgb_TCHW = ((frames_TCHW + 1) / 2 * 255).round().to(torch.uint8)
     grey_T1HW = (frames_TCHW == 0).all(dim=1, keepdim=True)
     code_T1HW = torch.where(hole_T1HW, HOLE, torch.where(grey_T1HW, KNOWN_GREY, KNOWN)).to(torch.uint8)

@@ -20,7 +20,7 @@ class Window:
     references: tuple[int, ...]
 
     def counted_from(self, start: int) -> "Window":
-        """The same frames in an array whose first frame is `start`."""
+        """The same frames in an array whose first frame is `start`; under 0 where they stand further on in it."""
         return Window(
             local=FrameRange(self.local.start - start, self.local.stop - start),
             references=tuple(frame - start for frame in self.references),

@@ -23,15 +23,20 @@ def require_precision(precision: Precision, devices: Iterable[str]) -> None:
     Raises:
         SettingsError: one of them has no such arithmetic.
     """
-    if precision == "fp32":
-        return
     for device in devices:
-        if not _has(precision, torch.device(device)):
+        if not has_precision(precision, device):
             raise SettingsError(f"{device} has no {precision} arithmetic. Give --precision fp32, or other --devices.")
 
 
-def _has(precision: Precision, device: torch.device) -> bool:
-    if device.type == "cpu":
+def has_precision(precision: Precision, device: str) -> bool:
+    """Whether a device does this arithmetic itself.
+
+    Args:
+        device: "cpu" or "cuda:N".
+    """
+    if precision == "fp32":
+        return True
+    if device == "cpu":
         supported = {
             "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported,
             "fp16": torch.ops.mkldnn._is_mkldnn_fp16_supported,

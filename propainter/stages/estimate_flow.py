@@ -7,15 +7,20 @@ from propainter.models.classical.dis import dis_flow
 from propainter.models.raft.network import Raft, flow_both_ways
 
 
-def estimate_flow(frames: NDArray[np.uint8], raft: Raft | None = None, *, iterations: int = 20) -> NDArray[np.float32]:
+def estimate_flow(
+    frames: NDArray[np.uint8], raft: Raft | None = None, *, iterations: int = 20, flows_at_once: int = 2
+) -> NDArray[np.float32]:
     """Optical flow between consecutive frames.
 
     Args:
         frames: RGB, (T, H, W, 3), unmasked, T at least 2.
         raft: the learned network, on its device; None: dense inverse search.
         iterations: of the network.
+        flows_at_once: that the network refines together, two of them a pair: a matter of memory, not of result.
 
     Returns:
         (T-1, 2, 2, H, W): forward (t to t+1) then backward (t+1 to t), (dx, dy) in pixels.
     """
-    return dis_flow(frames) if raft is None else flow_both_ways(raft, frames, iterations=iterations)
+    if raft is None:
+        return dis_flow(frames)
+    return flow_both_ways(raft, frames, iterations=iterations, flows_at_once=flows_at_once)

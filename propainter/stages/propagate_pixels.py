@@ -1,20 +1,18 @@
 """Stage propagate_pixels: what another frame shows goes into the hole; nothing is invented."""
 
-from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from propainter.models.classical.trajectories import fill_along_trajectories
-from propainter.ops.propagation import normalise_frames, pack_propagated, propagate_image
+from propainter.ops.propagation import Pairs, propagate_image
 
 
 def propagate_pixels(
     frames: NDArray[np.uint8],
     hole: NDArray[np.bool_],
-    flow: Iterable[NDArray[np.float32]],
+    flow: Pairs,
     core: slice = slice(None),
     engine: Literal["classical", "propainter"] = "classical",
     device: str = "cpu",
@@ -24,8 +22,8 @@ def propagate_pixels(
     Args:
         frames: RGB, (T, H, W, 3).
         hole: (T, H, W), True inside.
-        flow: completed, T-1 times (2, 2, H, W): forward then backward, (dx, dy) in pixels. Read once, in order, so
-            that classical needs no more than two pairs in memory.
+        flow: completed, T-1 times (2, 2, H, W): forward then backward, (dx, dy) in pixels. Asked for pair by pair,
+            so that it need not lie in memory.
         core: the frames to return; the others are context.
         engine: propainter moves whole pixels frame to frame, as the generator was trained on; classical follows each
             pixel to the nearest frame that shows it, which is sharper.
@@ -37,12 +35,4 @@ def propagate_pixels(
     """
     if engine == "classical":
         return fill_along_trajectories(frames, hole, flow, core)
-    height, width = frames.shape[1:3]
-    flow_T22HW = torch.from_numpy(np.array([*flow], np.float32).reshape(-1, 2, 2, height, width)).to(device)
-    propagated_TCHW, left_T1HW = propagate_image(
-        normalise_frames(frames).to(device),
-        torch.from_numpy(hole)[:, None].to(device),
-        flow_T22HW[:, 0],
-        flow_T22HW[:, 1],
-    )
-    return pack_propagated(propagated_TCHW[core], left_T1HW[core])
+    return propagate_image(frames, hole, flow, device)[core]

@@ -51,7 +51,7 @@ def stages(request: pytest.FixtureRequest, generator: Generator) -> Stages:
         local = EncodedFrames.join([encoded.frame(t) for t in range(LOCAL)])
         motion = Motion.of(torch.from_numpy(flow).float())
         propagated = generator.propagate(local, motion)
-        tokens = generator.transform(propagated, local, encoded.frame(LOCAL))
+        tokens = generator.transform(propagated, local, encoded.frame(LOCAL), frames_at_once=4)
         output = generator.decode(propagated, tokens, [Region.whole(H, W)] * LOCAL)
     return Stages(golden=golden, encoded=encoded, propagated=propagated, tokens=tokens, output=output)
 

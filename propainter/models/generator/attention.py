@@ -2,7 +2,7 @@
 
 Axes: T frames, R and S token rows and columns, C = 512 channels; N tokens of the map padded to whole windows, n = 45
 tokens of one window, M and U windows with and without a hole, A = 45 + 148 tokens of a window and around it:
-    out_QRSC = attention(tokens_TRSC, windows, queries=Q, first_key=0)
+    out_QRSC = attention(tokens_TRSC, windows, queries=Q, first_key=0, windows_at_once=M)
 """
 
 from dataclasses import dataclass
@@ -71,7 +71,9 @@ class SparseAttention(nn.Module):
         self.pool_layer = nn.Conv2d(channels, channels, _POOL, stride=_POOL, groups=channels)
         self.register_buffer("valid_ind_rolled", kept_after_rolling())
 
-    def forward(self, tokens_TRSC: Tensor, windows: Windows, *, queries: int, first_key: int) -> Tensor:
+    def forward(
+        self, tokens_TRSC: Tensor, windows: Windows, *, queries: int, first_key: int, windows_at_once: int
+    ) -> Tensor:
         """Attend.
 
         Args:
@@ -79,6 +81,7 @@ class SparseAttention(nn.Module):
             windows: of this token map.
             queries: frames, from the first on, whose result is wanted.
             first_key: masked windows look at frames first_key, first_key + 2, ...
+            windows_at_once: masked windows whose surroundings lie in memory together.
 
         Returns:
             (queries, R, S, C).
@@ -93,10 +96,10 @@ class SparseAttention(nn.Module):
         out_QNC = tokens_TNC.new_empty(queries, *tokens_TNC.shape[1:])
         if len(windows.masked_Mn):
             pooled_KPC = self._pool(padded[seen])
-            self._attend_widely(
-                out_QNC, tokens_TNC[:queries], windows, (keys_KNC, self.key(pooled_KPC)),
-                (values_KNC, self.value(pooled_KPC)),
-            )  # fmt: skip
+            keys, values = (keys_KNC, self.key(pooled_KPC)), (values_KNC, self.value(pooled_KPC))
+            parts = zip(windows.masked_Mn.split(windows_at_once), windows.around_MA.split(windows_at_once), strict=True)
+            for masked_Mn, around_MA in parts:
+                out_QNC[:, masked_Mn] = self._attend_widely(tokens_TNC[:queries, masked_Mn], around_MA, keys, values)
         if len(windows.unmasked_Un):
             own_UnC = tokens_TNC[:queries, windows.unmasked_Un]
             out_QNC[:, windows.unmasked_Un] = self._attend_within(own_UnC)
@@ -111,19 +114,18 @@ class SparseAttention(nn.Module):
         return pooled_KPC
 
     def _attend_widely(
-        self, out_QNC: Tensor, tokens_QNC: Tensor, windows: Windows,
-        keys: tuple[Tensor, Tensor], values: tuple[Tensor, Tensor],
-    ) -> None:  # fmt: skip
+        self, own_QMnC: Tensor, around_MA: Tensor, keys: tuple[Tensor, Tensor], values: tuple[Tensor, Tensor]
+    ) -> Tensor:
         """Tokens of a masked window, of all frames jointly, look at its surroundings and the pooled map."""
-        query_MhXd = _heads(self.query(tokens_QNC[:, windows.masked_Mn]).transpose(0, 1).flatten(1, 2))
+        query_MhXd = _heads(self.query(own_QMnC).transpose(0, 1).flatten(1, 2))
         key_MhYd, value_MhYd = (
-            _heads(torch.cat((fine_KNC[:, windows.around_MA], _for_each(pooled_KPC, windows)), dim=2)
+            _heads(torch.cat((fine_KNC[:, around_MA], _for_each(pooled_KPC, len(around_MA))), dim=2)
                    .transpose(0, 1).flatten(1, 2))
             for fine_KNC, pooled_KPC in (keys, values)
         )  # fmt: skip
         seen_MhXd = F.scaled_dot_product_attention(query_MhXd, key_MhYd, value_MhYd)
-        seen_MQnC = seen_MhXd.transpose(1, 2).flatten(2).unflatten(1, (len(out_QNC), -1))
-        out_QNC[:, windows.masked_Mn] = seen_MQnC.transpose(0, 1)
+        seen_QMnC: Tensor = seen_MhXd.transpose(1, 2).flatten(2).unflatten(1, (len(own_QMnC), -1)).transpose(0, 1)
+        return seen_QMnC
 
     def _attend_within(self, own_QUnC: Tensor) -> Tensor:
         """Tokens of an unmasked window look at those of the same window and frame."""
@@ -140,6 +142,6 @@ def _heads(x_BXC: Tensor) -> Tensor:
     return x_BhXd
 
 
-def _for_each(pooled_KPC: Tensor, windows: Windows) -> Tensor:
+def _for_each(pooled_KPC: Tensor, windows: int) -> Tensor:
     """The pooled tokens, which all windows share, as if each had its own: (K, M, P, C)."""
-    return pooled_KPC[:, None].expand(-1, len(windows.masked_Mn), -1, -1)
+    return pooled_KPC[:, None].expand(-1, windows, -1, -1)

@@ -88,8 +88,9 @@ class Generator(nn.Module):
         return EncodedFrames(features_T128hw=features, holes_T2hw=holes, token_hole_TRS=token_hole)
 
     def refine(
-        self, local: EncodedFrames, references: EncodedFrames | None, motion: Motion, wanted: Sequence[Region | None]
-    ) -> Tensor:
+        self, local: EncodedFrames, references: EncodedFrames | None, motion: Motion, wanted: Sequence[Region | None],
+        *, frames_at_once: int,
+    ) -> Tensor:  # fmt: skip
         """Predict the local frames, RGB in [-1, 1].
 
         Args:
@@ -97,9 +98,10 @@ class Generator(nn.Module):
             references: frames from further away, or None.
             motion: of the pairs among the local frames.
             wanted: of each local frame, the region that is predicted; 0 outside.
+            frames_at_once: where frames do not meet: a matter of memory, not of result.
         """
         propagated = self.propagate(local, motion)
-        tokens = self.transform(propagated, local, references)
+        tokens = self.transform(propagated, local, references, frames_at_once=frames_at_once)
         return self.decode(propagated, tokens, wanted)
 
     def propagate(self, local: EncodedFrames, motion: Motion) -> Tensor:
@@ -107,14 +109,17 @@ class Generator(nn.Module):
         features: Tensor = self.feat_prop_module(local.features_T128hw, motion, local.holes_T2hw)
         return features
 
-    def transform(self, propagated_L128hw: Tensor, local: EncodedFrames, references: EncodedFrames | None) -> Tensor:
+    def transform(
+        self, propagated_L128hw: Tensor, local: EncodedFrames, references: EncodedFrames | None, *, frames_at_once: int
+    ) -> Tensor:
         """Tokens of the local frames after the transformer, (L, R, S, 512)."""
-        h, w = propagated_L128hw.shape[-2:]
-        features = propagated_L128hw
-        if references is not None:
-            features = torch.cat((features, references.features_T128hw))
+        features = [propagated_L128hw] if references is None else [propagated_L128hw, references.features_T128hw]
         tokens: Tensor = self.transformers(
-            self.ss(features), local.token_hole_TRS.any(dim=0), local=len(propagated_L128hw), sides=(h, w)
+            torch.cat([self.ss(part) for part in features]),
+            local.token_hole_TRS.any(dim=0),
+            local=len(propagated_L128hw),
+            sides=(propagated_L128hw.shape[2], propagated_L128hw.shape[3]),
+            frames_at_once=frames_at_once,
         )
         return tokens
 

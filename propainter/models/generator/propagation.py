@@ -40,6 +40,8 @@ class Motion:
 
     @classmethod
     def join(cls, parts: "list[Motion]") -> "Motion":
+        if not parts:  # a shot of one frame
+            return cls(flow_P22hw=torch.empty(0, 2, 2, 0, 0), valid_P21hw=torch.empty(0, 2, 1, 0, 0))
         return cls(
             flow_P22hw=torch.cat([part.flow_P22hw for part in parts]),
             valid_P21hw=torch.cat([part.valid_P21hw for part in parts]),

@@ -4,6 +4,7 @@ Axes: T frames, L local frames of a window, H rows, W columns.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from propainter.core.errors import ShapeError
 from propainter.core.frames import FrameRange
 from propainter.models.generator.network import EncodedFrames, Generator
 from propainter.models.generator.propagation import Motion
+from propainter.ops.propagation import Pairs, unpack_propagated
 from propainter.ops.regions import Region, Span
 from propainter.ops.windows import Window
 
@@ -24,21 +26,26 @@ _Item = TypeVar("_Item")
 @torch.inference_mode()
 def refine_windows(
     generator: Generator,
-    frames_T3HW: Tensor,
+    propagated: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     hole: NDArray[np.bool_],
-    still_hole: NDArray[np.bool_],
-    flow: NDArray[np.float32],
+    flow: Pairs,
     windows: Sequence[Window],
+    *,
+    frames_at_once: int = 4,
+    frames_kept: int | None = None,
 ) -> Iterator[tuple[FrameRange, NDArray[np.uint8]]]:
     """Predict the local frames of each window that holds a hole.
 
     Args:
         generator: on the device where it shall run.
-        frames_T3HW: RGB in [-1, 1] after image propagation, 0 in what is still hole.
+        propagated: T times (H, W, 4), RGB and code, as ops.propagation packs them. These and the flow are asked for
+            one by one, so that they need not lie in memory.
         hole: (T, H, W), the original holes.
-        still_hole: (T, H, W), what image propagation left of them.
-        flow: (T - 1, 2, 2, H, W), completed.
+        flow: completed, of the pairs among these frames.
         windows: their frames counted from the first of these.
+        frames_at_once: as the generator has it.
+        frames_kept: of those that coming windows see too, how many stay encoded; None: all. Like frames_at_once a
+            matter of memory, not of result.
 
     Yields:
         In the order of windows: local frames, and their prediction in 8 bits, (L, H, W, 3); of each frame, nothing
@@ -47,18 +54,17 @@ def refine_windows(
     Raises:
         ShapeError: the arrays do not go together.
     """
-    T = len(frames_T3HW)
-    if not len(hole) == len(still_hole) == len(flow) + 1 == T:
-        raise ShapeError(f"{T} frames, {len(hole)} and {len(still_hole)} holes, {len(flow)} flows do not go together.")
+    if not len(hole) == len(flow) + 1 == len(propagated):
+        raise ShapeError(f"{len(propagated)} frames, {len(hole)} holes, {len(flow)} flows do not go together.")
     device = next(generator.parameters()).device
 
     def encode(frame: int) -> EncodedFrames:
-        one = slice(frame, frame + 1)
-        holes = (torch.from_numpy(mask[one]).to(device, torch.float32)[:, None] for mask in (hole, still_hole))
-        return generator.encode(frames_T3HW[one].to(device), *holes)
+        frame_13HW, still_hole = unpack_propagated(propagated[frame][None])
+        holes = (torch.from_numpy(m).to(device, torch.float32)[:, None] for m in (hole[frame][None], still_hole))
+        return generator.encode(frame_13HW.to(device), *holes)
 
     def motion(pair: int) -> Motion:
-        return Motion.of(torch.from_numpy(flow[pair : pair + 1]).to(device))
+        return Motion.of(torch.from_numpy(flow[pair]).to(device)[None])
 
     encoded, motions = _Kept(encode), _Kept(motion)
     todo = [window for window in windows if hole[window.local.start : window.local.stop].any()]
@@ -71,10 +77,12 @@ def refine_windows(
             EncodedFrames.join(references) if references else None,
             Motion.join([motions[pair] for pair in pairs]),
             [_around(hole[frame]) for frame in window.local],
+            frames_at_once=frames_at_once,
         )
         yield window.local, _to_8_bits(output_L3HW)
         rest = todo[index + 1 :]
-        encoded.keep({frame for window in rest for frame in (*window.local, *window.references)})
+        soonest = dict.fromkeys(frame for window in rest for frame in (*window.local, *window.references))
+        encoded.keep(set(islice(soonest, frames_kept)))
         motions.keep({frame for window in rest for frame in window.local})
 
 

@@ -1,9 +1,12 @@
 """The generator's transformer: eight blocks of sparse attention and a feed-forward layer that mixes neighbours.
 
 Axes: T frames, L of them local, R and S token rows and columns, C = 512 channels; h, w the map under the tokens:
-    tokens_LRSC = transformer(tokens_TRSC, hole_RS, local=L, sides=(h, w))
+    tokens_LRSC = transformer(tokens_TRSC, hole_RS, local=L, sides=(h, w), frames_at_once=T)
 """
 
+from typing import cast
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +25,9 @@ class SparseTransformer(nn.Module):
         super().__init__()
         self.transformer = nn.Sequential(*(_Block() for _ in range(BLOCKS)))
 
-    def forward(self, tokens_TRSC: Tensor, hole_RS: Tensor, *, local: int, sides: tuple[int, int]) -> Tensor:
+    def forward(
+        self, tokens_TRSC: Tensor, hole_RS: Tensor, *, local: int, sides: tuple[int, int], frames_at_once: int
+    ) -> Tensor:
         """Let holes see what other places and frames show.
 
         Args:
@@ -30,16 +35,20 @@ class SparseTransformer(nn.Module):
             hole_RS: True where any local frame's token touches a hole.
             local: how many frames are local.
             sides: rows and columns of the map that the tokens are patches of.
+            frames_at_once: in the feed-forward layers; and attention takes as large a share of the windows with holes.
 
         Returns:
             (local, R, S, C).
         """
         windows = Windows.of(hole_RS)
+        windows_at_once = max(1, len(windows.masked_Mn) * min(frames_at_once, len(tokens_TRSC)) // len(tokens_TRSC))
         tokens = tokens_TRSC
-        for index, block in enumerate(self.transformer):
+        for index, layer in enumerate(self.transformer):
+            block = cast(_Block, layer)
             # References serve the last block as keys and values alone.
             wanted = local if index == BLOCKS - 1 else len(tokens)
-            tokens = block(tokens, windows, queries=wanted, first_key=index % 2, sides=sides)
+            attended = block.attend(tokens, windows, queries=wanted, first_key=index % 2, at_once=windows_at_once)
+            tokens = torch.cat([block.mix(frames, sides) for frames in attended.split(frames_at_once)])
         return tokens
 
 
@@ -51,11 +60,13 @@ class _Block(nn.Module):
         self.norm2 = nn.LayerNorm(CHANNELS)
         self.mlp = _FeedForward()
 
-    def forward(
-        self, tokens_TRSC: Tensor, windows: Windows, *, queries: int, first_key: int, sides: tuple[int, int]
-    ) -> Tensor:
-        attended = self.attention(self.norm1(tokens_TRSC), windows, queries=queries, first_key=first_key)
-        tokens_QRSC: Tensor = attended.add_(tokens_TRSC[:queries])
+    def attend(self, tokens_TRSC: Tensor, windows: Windows, *, queries: int, first_key: int, at_once: int) -> Tensor:
+        attended: Tensor = self.attention(
+            self.norm1(tokens_TRSC), windows, queries=queries, first_key=first_key, windows_at_once=at_once
+        )
+        return attended.add_(tokens_TRSC[:queries])
+
+    def mix(self, tokens_QRSC: Tensor, sides: tuple[int, int]) -> Tensor:
         mixed: Tensor = self.mlp(self.norm2(tokens_QRSC), sides)
         return tokens_QRSC + mixed
 

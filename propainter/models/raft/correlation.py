@@ -15,13 +15,23 @@ _SIDE = 2 * RADIUS + 1
 
 
 def correlate(first_BChw: Tensor, second_BChw: Tensor) -> Tensor:
-    """Dot products of every cell of first (rows) with every cell of second (columns), over the root of C.
+    """Dot products of every cell of first (rows) with every cell of second (columns), over the root of C."""
+    return _scaled_rows(first_BChw) @ second_BChw.flatten(2)
 
-    Its transpose is the correlation the other way round.
-    """
-    first_BCN, second_BCN = first_BChw.flatten(2), second_BChw.flatten(2)
-    scale: float = first_BCN.shape[1] ** -0.5
-    return first_BCN.transpose(1, 2) @ second_BCN * scale
+
+def correlate_both_ways(first_BChw: Tensor, second_BChw: Tensor) -> Tensor:
+    """`correlate` and, after it along B, the correlation the other way round, which is its transpose."""
+    B, N = len(first_BChw), first_BChw.shape[2:].numel()
+    volumes = first_BChw.new_empty(2 * B, N, N)
+    torch.bmm(_scaled_rows(first_BChw), second_BChw.flatten(2), out=volumes[:B])
+    volumes[B:] = volumes[:B].transpose(1, 2)
+    return volumes
+
+
+def _scaled_rows(map_BChw: Tensor) -> Tensor:
+    """(B, N, C), scaled before the product, which is the largest thing here; the root of 256 rounds nothing."""
+    scale: float = map_BChw.shape[1] ** -0.5
+    return map_BChw.flatten(2).transpose(1, 2) * scale
 
 
 class CorrelationPyramid:

@@ -13,16 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from propainter.core.errors import ShapeError
-from propainter.models.raft.correlation import CorrelationPyramid, correlate
+from propainter.models.raft.correlation import CorrelationPyramid, correlate, correlate_both_ways
 from propainter.models.raft.encoder import Encoder
 from propainter.models.raft.update import HIDDEN, UpdateBlock
 from propainter.models.raft.upsample import CELL_PX, upsample_convex
 
 MIN_SIDE_PX = 128
 """Below, the coarsest correlation level is one cell wide, and the released code's sampling grid divides by zero."""
-
-_VOLUMES_BYTES = 64 * 2**20
-"""On a CPU larger runs are no faster: what fits its caches counts more than what fills its cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +55,21 @@ class Raft(nn.Module):
         context = torch.cat([self.cnet(frame) for frame in frames.split(1)])
         return FrameFeatures(matching_T256hw=matching, context_T256hw=context)
 
-    def flow(self, features: FrameFeatures, *, iterations: int) -> Tensor:
-        """Flow of all neighbouring pairs, (P, 2, 2, H, W) in pixels: axis 1 is forward, backward."""
-        matching, context = features.matching_T256hw, features.context_T256hw
-        h, w = matching.shape[-2:]
-        volume = correlate(matching[:-1], matching[1:])
-        pyramid = CorrelationPyramid(torch.cat((volume, volume.transpose(1, 2))), h, w)
-        flow_B2HW = self._refine(pyramid, torch.cat((context[:-1], context[1:])), iterations)
-        forward, backward = flow_B2HW.chunk(2)
-        return torch.stack((forward, backward), dim=1)
+    def flow(self, features: FrameFeatures, *, iterations: int, side_by_side: bool = True) -> Tensor:
+        """Flow of all neighbouring pairs, (P, 2, 2, H, W) in pixels: axis 1 is forward, backward.
 
-    def _refine(self, pyramid: CorrelationPyramid, context_B256hw: Tensor, iterations: int) -> Tensor:
+        side_by_side: both directions at once; else one after the other, in half the memory.
+        """
+        matching, context = features.matching_T256hw, features.context_T256hw
+        first, second = matching[:-1], matching[1:]
+        if side_by_side:
+            both = self._refine(correlate_both_ways(first, second), torch.cat((context[:-1], context[1:])), iterations)
+            return torch.stack(both.chunk(2), dim=1)
+        forward = self._refine(correlate(first, second), context[:-1], iterations)
+        return torch.stack((forward, self._refine(correlate(second, first), context[1:], iterations)), dim=1)
+
+    def _refine(self, volume_BNN: Tensor, context_B256hw: Tensor, iterations: int) -> Tensor:
+        pyramid = CorrelationPyramid(volume_BNN, *context_B256hw.shape[-2:])
         hidden, context = context_B256hw.split(HIDDEN, dim=1)
         hidden, block = hidden.tanh(), self.update_block
         shares, weights = block.gru.context_share(context.relu()), block.gru.weights()
@@ -86,7 +87,7 @@ class Raft(nn.Module):
 
 @torch.inference_mode()
 def flow_both_ways(
-    raft: Raft, frames: NDArray[np.uint8], *, iterations: int = 20, pairs_at_once: int | None = None
+    raft: Raft, frames: NDArray[np.uint8], *, iterations: int = 20, flows_at_once: int = 2
 ) -> NDArray[np.float32]:
     """Flow between neighbours in a run of frames.
 
@@ -94,8 +95,7 @@ def flow_both_ways(
         raft: the network, on the device where it shall run.
         frames: RGB, (T, H, W, 3), T at least 2; sides multiples of 8 and at least 128.
         iterations: updates per pair; more is slower and finer.
-        pairs_at_once: pairs refined together; a matter of memory, not of result. None: as many as keep the
-            correlation volumes, which grow with the fourth power of the sides, around 64 MiB; at least one.
+        flows_at_once: refined together, two of them a pair; a matter of memory, not of result.
 
     Returns:
         (T - 1, 2, 2, H, W) in pixels: pair, forward or backward, (dx, dy).
@@ -107,15 +107,15 @@ def flow_both_ways(
         raise ShapeError(f"flow needs at least 2 frames, but there are {len(frames)}. Give a longer clip.")
     device = next(raft.parameters()).device
     flow = np.empty((len(frames) - 1, 2, 2, *frames.shape[1:3]), np.float32)
-    if pairs_at_once is None:
-        pairs_at_once = max(1, _VOLUMES_BYTES // _volume_bytes(*frames.shape[1:3]))
+    pairs_at_once = max(1, flows_at_once // 2)
     features: FrameFeatures | None = None
     for start in range(0, len(flow), pairs_at_once):
         stop = min(start + pairs_at_once, len(flow))
         first_new = start if features is None else start + 1
         new = raft.encode(_normalise(frames[first_new : stop + 1], device))
         features = new if features is None else _extend(features, new)
-        flow[start:stop] = raft.flow(features, iterations=iterations).cpu().numpy()
+        new_flow = raft.flow(features, iterations=iterations, side_by_side=flows_at_once > 1)
+        flow[start:stop] = new_flow.cpu().numpy()
     return flow
 
 
@@ -134,12 +134,6 @@ def _normalise(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
 def _cell_coordinates(h: int, w: int, device: torch.device) -> Tensor:
     rows, columns = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
     return torch.stack((columns, rows), dim=-1)[None].to(device, torch.float32).permute(0, 3, 1, 2)
-
-
-def _volume_bytes(height_px: int, width_px: int) -> int:
-    """Of one pair, both ways, float32, before the pyramid's coarser levels."""
-    cells = (height_px // CELL_PX) * (width_px // CELL_PX)
-    return 2 * 4 * cells**2
 
 
 def _check_sides(height_px: int, width_px: int) -> None:

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from propainter.core.errors import ShapeError
-from propainter.core.frames import FrameRange, tiles_reaching
+from propainter.core.frames import FrameRange, part_by_part, tiles_reaching
 
 
 def test_tiles_cover_every_frame_once_and_see_context_only_inside_the_clip() -> None:
@@ -45,3 +46,23 @@ def test_tiles_reaching_names_exactly_the_tiles_that_hold_the_frames(
     frames: tuple[int, int], indices: list[int]
 ) -> None:
     assert list(tiles_reaching(FrameRange(*frames), 16)) == indices
+
+
+def test_a_tile_sees_no_further_than_the_shot_it_lies_in() -> None:
+    shots = (FrameRange(0, 12), FrameRange(12, 40))
+    tiles = FrameRange(0, 40).tiles(10, context=3, shots=shots)
+    assert [str(tile.window) for tile in tiles] == ["0:12", "7:23", "17:33", "27:40"]
+    assert [tile.parts == (tile,) for tile in tiles] == [True, False, True, True]
+    assert [(str(part.core), str(part.window)) for part in tiles[1].parts] == [("10:12", "7:12"), ("12:20", "12:23")]
+
+
+def test_what_lies_in_no_shot_is_in_no_part_and_comes_out_as_zeros() -> None:
+    pairs_of_two_shots = (FrameRange(0, 4), FrameRange(5, 9))
+    (tile,) = FrameRange(0, 9).tiles(10, context=3, shots=pairs_of_two_shots)
+    result = part_by_part(tile, lambda part: np.arange(part.core.start + 1, part.core.stop + 1))
+    assert result.tolist() == [1, 2, 3, 4, 0, 6, 7, 8, 9]
+
+
+def test_a_tile_between_shots_sees_itself_alone() -> None:
+    tile = FrameRange(0, 9).tiles(1, context=3, shots=(FrameRange(0, 4), FrameRange(5, 9)))[4]
+    assert tile.core == tile.window == FrameRange(4, 5)

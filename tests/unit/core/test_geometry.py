@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from propainter.core.errors import ShapeError
-from propainter.core.geometry import Geometry
+from propainter.core.geometry import Crop, Geometry
 from propainter.core.settings import Outpainting
 
 
@@ -48,3 +50,11 @@ def test_a_resized_frames_margins_are_scaled_along_with_it_in_whole_chroma_block
 def test_a_canvas_no_larger_than_the_frame_is_refused_with_both_numbers(scale_h: float, scale_w: float) -> None:
     with pytest.raises(ShapeError, match=rf"scale_w {scale_w} add nothing to 200x136.*--scale-w"):
         Geometry.plan(136, 200, outpainting=Outpainting(scale_h=scale_h, scale_w=scale_w))
+
+
+def test_with_a_crop_its_sides_are_those_of_every_array_and_the_frame_is_not_floored() -> None:
+    geometry = replace(Geometry.plan(480, 854), crop=Crop(top_px=64, left_px=128, height_px=192, width_px=256))
+    assert (geometry.height_px, geometry.width_px) == (192, 256)
+    assert (geometry.frame_height_px, geometry.frame_width_px) == (480, 854)
+    assert not geometry.resizes
+    assert geometry.written_size_px(keep_size=True) == (480, 854)

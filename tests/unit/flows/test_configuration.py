@@ -8,16 +8,35 @@ from propainter.core.errors import SettingsError
 
 def test_the_command_line_wins_over_the_file_which_wins_over_the_preset(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
-    config.write_text("extract_frames:\n  width: 500\ncomplete_flow:\n  subvideo_length: 40\n")
-    settings = load_settings({"extract_frames": {"width": 700}}, preset="entry", config=config)
-    assert settings.extract_frames.width == 700
+    config.write_text("extract_frames:\n  max_side: 500\n  end: 30\ncomplete_flow:\n  subvideo_length: 40\n")
+    settings = load_settings({"extract_frames": {"max_side": 700}}, preset="entry", config=config)
+    assert (settings.extract_frames.max_side, settings.extract_frames.end) == (700, 30)
     assert settings.complete_flow.subvideo_length == 40
-    assert settings.extract_frames.height == 240
+    assert settings.refine_frames.neighbor_length == 5
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_valid(name: str) -> None:
     load_settings({}, preset=name)
+
+
+def test_every_preset_of_the_guide_is_there() -> None:
+    quality, hardware = {"draft", "balanced", "high", "ultra"}, {"entry", "mainstream", "professional"}
+    assert set(preset_names()) == quality | hardware | {"realtime", "offline", "cloud", "published"}
+
+
+@pytest.mark.parametrize(("name", "frames"), [("entry", 5), ("mainstream", 8), ("professional", 12), ("ultra", 15)])
+def test_a_preset_sets_what_the_guide_gives_it(name: str, frames: int) -> None:
+    assert load_settings({}, preset=name).refine_frames.neighbor_length == frames
+
+
+def test_a_time_in_a_file_is_a_time_and_off_is_a_word(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("roi: off\nextract_frames:\n  start: 1:10\n  end: 0:01:20.5\nencode_video: {keep_size: false}\n")
+    settings = load_settings({}, config=config)
+    assert (settings.extract_frames.start, settings.extract_frames.end) == ("1:10", "0:01:20.5")
+    assert settings.roi == "off"
+    assert not settings.encode_video.keep_size
 
 
 @pytest.mark.parametrize(

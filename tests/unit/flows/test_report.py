@@ -22,9 +22,11 @@ from flows.manifest import (
     write_manifest,
     wrote_output,
 )
+from flows.record import Tally
 from flows.report import Moment, write_report
 from propainter.core.errors import OutputError
 from propainter.runtime.memory import MemorySample
+from tasks.plan import Done
 
 HOSTILE = '"><script>alert(1)</script>&$title<img src=x onerror=alert(2)>'
 
@@ -52,6 +54,7 @@ def a_record(**changes: object) -> RunRecord:
             StageStats(stage="complete_flow", segments_computed=0, segments_reused=0, segments_skipped=2,
                        seconds=0.0, bytes=0),
         ),
+        waited_share=0.07,
         memory=(MemorySample(seconds=0.0, rss_bytes=200 << 20), MemorySample(seconds=4.0, rss_bytes=300 << 20)),
     )  # fmt: skip
     return dataclasses.replace(record, **changes)
@@ -123,8 +126,8 @@ def test_a_file_name_that_is_no_text_survives_the_manifest_and_the_page(tmp_path
         (None, "cannot be read"),
         (b"", "not a manifest"),
         (b"[1]", "not a manifest"),
-        (b'{"schema": 2}', "not a manifest"),
-        (b'{"schema": 3}', "another version"),
+        (b'{"schema": 3}', "not a manifest"),
+        (b'{"schema": 4}', "another version"),
         (b"\xff\xfe\x00", "not a manifest"),
     ],
 )
@@ -237,6 +240,19 @@ def test_the_page_shows_before_hole_and_after(tmp_path: Path) -> None:
     assert np.abs(hole[15, 16] - 100).max() <= 6
 
 
+def test_the_page_shows_which_part_of_the_frame_was_worked_on(tmp_path: Path) -> None:
+    region = np.zeros((16, 32), np.bool_)
+    region[:, 16:] = True
+    page = Page(write_report(a_record(), [dataclasses.replace(a_moment(hole_rows=0), region=region)], tmp_path))
+    assert "Only the bright part of the frame was worked on." in page.words
+    overlaid = base64.b64decode(page.of("img", "src")[1].split(",")[1])
+    picture = cv2.imdecode(np.frombuffer(overlaid, np.uint8), cv2.IMREAD_COLOR_RGB).astype(int)
+    assert np.abs(picture[:, 0] - 33).max() <= 3  # JPEG: a few levels off
+    assert np.abs(picture[:, 31] - 100).max() <= 3
+    whole = Page(write_report(a_record(), [a_moment()], tmp_path))
+    assert "worked on" not in whole.words
+
+
 def test_the_moment_with_the_largest_hole_is_shown_first(tmp_path: Path) -> None:
     moments = [a_moment(0, 1), a_moment(12, 9), a_moment(24, 3)]
     assert Page(write_report(a_record(), moments, tmp_path)).of("section", "data-moment") == ["1"]
@@ -264,6 +280,24 @@ def test_the_page_says_what_was_done_what_it_cost_and_with_what(tmp_path: Path) 
         "2 skipped", "2.50 s", "Masks are 216x120: scaled.", "dilation", "torch", "2.13.0", "c3" * 20, "0:00.50",
     ):  # fmt: skip
         assert said in words, said
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.07, "The device waited for 7 % of the time"), (None, "")])
+def test_the_page_says_for_how_much_of_the_time_the_device_waited(
+    tmp_path: Path, share: float | None, said: str
+) -> None:
+    words = Page(write_report(a_record(waited_share=share), [a_moment()], tmp_path)).words
+    assert said in words
+    assert ("waited" in words) == (share is not None)
+
+
+def test_devices_wait_where_nothing_is_computed_on_them() -> None:
+    tally = Tally()
+    assert tally.waited_share(2) is None
+    tally.computed("refine_frames", Done(seconds=3.0, bytes=1))
+    tally.computed("encode_video", Done(seconds=9.0, bytes=1))
+    tally.worked(2.0)
+    assert tally.waited_share(2) == 0.25
 
 
 def test_nothing_that_a_file_is_called_becomes_markup(tmp_path: Path) -> None:

@@ -59,9 +59,9 @@ def check(holes: list[tuple[int, int]], first_key: int) -> None:
         hole[row, column] = True
     windows = Windows.of(hole)
     expected = described(layer, tokens, hole, first_key)
-    whole = layer(tokens, windows, queries=T, first_key=first_key)
+    whole = layer(tokens, windows, queries=T, first_key=first_key, windows_at_once=2)
     torch.testing.assert_close(whole, expected, rtol=0, atol=1e-5)
-    part = layer(tokens, windows, queries=2, first_key=first_key)
+    part = layer(tokens, windows, queries=2, first_key=first_key, windows_at_once=2)
     torch.testing.assert_close(part, expected[:2], rtol=0, atol=1e-5)
 
 

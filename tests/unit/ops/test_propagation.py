@@ -33,20 +33,20 @@ def test_grey_and_hole_are_told_apart_and_both_read_as_zero() -> None:
 
 
 def test_a_hole_is_filled_from_the_nearest_later_frame_and_grey_comes_from_outside() -> None:
-    frames = torch.zeros(3, 3, 4, 4) + torch.tensor([-0.5, 0.25, 0.75]).view(3, 1, 1, 1)
-    hole = torch.zeros(3, 1, 4, 4, dtype=torch.bool)
-    hole[0, 0, 1, 1] = hole[1, 0, 1, 1] = hole[0, 0, 0, 3] = True
-    flow = torch.zeros(2, 2, 4, 4)
+    frames = np.zeros((3, 4, 4, 3), np.uint8) + np.array([60, 150, 220], np.uint8).reshape(3, 1, 1, 1)
+    hole = np.zeros((3, 4, 4), np.bool_)
+    hole[0, 1, 1] = hole[1, 1, 1] = hole[0, 0, 3] = True
+    flow = np.zeros((2, 2, 2, 4, 4), np.float32)
     # Over half a pixel to the right of the last column lies nothing, which counts as known.
-    flow[0, 0, 0, 3] = 0.6
-    out, left = propagate_image(frames, hole, flow, torch.zeros_like(flow))
-    assert out[0, 0, 1, 1] == out[1, 0, 1, 1] == 0.75
-    assert out[0, 0, 0, 3] == 0
-    assert not left.any()
+    flow[0, 0, 0, 0, 3] = 0.6
+    out = propagate_image(frames, hole, flow)
+    assert out[0, 1, 1].tolist() == out[1, 1, 1].tolist() == [220, 220, 220, KNOWN]
+    assert out[0, 0, 3, 3] == KNOWN_GREY
+    assert not (out[..., 3] == HOLE).any()
 
 
 def test_one_frame_stays_as_it_is() -> None:
-    frames, hole = torch.ones(1, 3, 2, 2), torch.tensor([[[[True, False], [False, False]]]])
-    out, left = propagate_image(frames, hole, torch.zeros(0, 2, 2, 2), torch.zeros(0, 2, 2, 2))
-    assert torch.equal(left, hole)
-    assert out[0, 0].tolist() == [[0, 1], [1, 1]]
+    hole = np.array([[[True, False], [False, False]]])
+    out = propagate_image(np.full((1, 2, 2, 3), 9, np.uint8), hole, np.zeros((0, 2, 2, 2, 2), np.float32))
+    assert out[0, ..., 3].tolist() == [[HOLE, KNOWN], [KNOWN, KNOWN]]
+    assert out[0, 1].tolist() == [[9, 9, 9, KNOWN]] * 2

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import patch
 
@@ -48,6 +49,20 @@ def test_a_device_goes_to_one_holder_of_a_process_at_a_time(tmp_path: Path) -> N
         pass
     with lease(["cpu"], directory=tmp_path, timeout_s=0) as again:
         assert again.device == "cpu"
+
+
+def test_who_waits_in_the_same_process_is_told_at_once(tmp_path: Path) -> None:
+    with patch("tasks.devices.POLL_S", 60), ThreadPoolExecutor(1) as pool:
+        with lease(["cpu"], directory=tmp_path):
+            waiting = pool.submit(_lease_and_name, tmp_path)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+        assert waiting.result(timeout=30) == "cpu"
+
+
+def _lease_and_name(folder: Path) -> str:
+    with lease(["cpu"], directory=folder) as held:
+        return held.device
 
 
 def test_a_lease_ends_with_an_error_in_its_block(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ import pytest
 
 from flows.inpaint import plan_stages
 from propainter.core.frames import FrameRange
-from propainter.core.geometry import Geometry
+from propainter.core.geometry import Crop, Geometry
 from propainter.core.settings import CompleteFlow, EncodeVideo, Outpainting, Settings
 from propainter.media.colour import Colour
 from propainter.media.encode_spec import plan_encoding
 from propainter.media.info import VideoInfo
 from propainter.models.checkpoints import KNOWN_CHECKPOINTS
 from tasks.plan import Inputs, Plan, StagePlan, demand
+from tasks.refine_frames import windows_of as windows_of_refinement
 from tasks.weights import Weights
 
 FRAMES = 400
@@ -145,6 +146,16 @@ def test_shots_without_a_hole_cost_no_flow() -> None:
     assert 0 not in asked["extract_frames"]
 
 
+def test_a_shot_without_a_hole_costs_decoding_only_right_up_to_the_cut() -> None:
+    second_shot = replace(inputs_of(dict.fromkeys(range(160, FRAMES), "square")), cuts=(160,))
+    asked = asked_for(second_shot)
+    assert asked["encode_video"] == {0, 1, 2, 3, 4}
+    assert asked["refine_frames"] == asked["propagate_pixels"] == {2, 3, 4}
+    assert min(asked["complete_flow"]) == min(asked["estimate_flow"]) == min(asked["extract_frames"]) == 160 // 16
+    as_one = asked_for(replace(second_shot, cuts=()))
+    assert min(as_one["estimate_flow"]) == 150 // 16
+
+
 def test_an_empty_mask_asks_for_the_encoding_alone() -> None:
     asked = asked_for(inputs_of({}))
     assert {stage for stage, segments in asked.items() if segments} == {"encode_video"}
@@ -198,3 +209,65 @@ def test_other_weights_reach_only_the_stages_that_use_them() -> None:
     other = replace(WEIGHTS, digests=(raft, completion, (generator, "another")))
     reached = changed(planned(inputs, settings, WEIGHTS), planned(inputs, settings, other))
     assert [stage for stage, segments in reached.items() if segments] == ["refine_frames", "encode_video"]
+
+
+def test_a_cut_reaches_only_the_segments_that_saw_across_it_and_no_frames_or_flow() -> None:
+    inputs = inputs_of(EVERY_FRAME)
+    reached = changed(planned(inputs), planned(replace(inputs, cuts=(205,))))
+    assert reached == {
+        "extract_frames": [],
+        "estimate_flow": [],
+        "complete_flow": [],  # the classical engine completes each pair by itself
+        "propagate_pixels": [2],
+        "refine_frames": [2],
+        "encode_video": [2],
+    }
+
+
+def test_a_cut_where_two_segments_meet_takes_context_from_both() -> None:
+    inputs = inputs_of(EVERY_FRAME)
+    assert changed(planned(inputs), planned(replace(inputs, cuts=(160,))))["propagate_pixels"] == [1, 2]
+
+
+def test_the_learned_engine_sees_nothing_of_another_shot() -> None:
+    inputs = replace(inputs_of(EVERY_FRAME), cuts=(100, 101))
+    plan = planned(inputs, Settings(engine="propainter"), WEIGHTS)
+
+    def in_one_shot(first: int, last: int) -> bool:
+        return any(shot.start <= first and last < shot.stop for shot in inputs.shots)
+
+    for stage, frames_more in (("complete_flow", 1), ("propagate_pixels", 0)):
+        for segment in plan[stage].segments:
+            for part in segment.tile.parts:
+                assert in_one_shot(part.window.start, part.window.stop - 1 + frames_more)
+    for window in windows_of_refinement(inputs, Settings()):
+        frames = (*window.local, *window.references)
+        assert in_one_shot(min(frames), max(frames))
+
+
+def test_a_shot_has_the_same_segments_as_a_video_of_it_alone() -> None:
+    both, alone = replace(inputs_of(EVERY_FRAME), cuts=(160,)), inputs_of(EVERY_FRAME, frames=240, start=160)
+    for weights in (None, WEIGHTS):
+        settings = Settings(engine="propainter" if weights else "classical")
+        in_both, by_itself = planned(both, settings, weights), planned(alone, settings, weights)
+        for stage in ("propagate_pixels", "refine_frames", "encode_video"):
+            assert in_both[stage].key.segments[2:] == by_itself[stage].key.segments
+
+
+def test_with_a_region_a_mask_changed_in_one_frame_reaches_only_the_segments_that_see_it() -> None:
+    region = replace(Geometry.plan(64, 96), crop=Crop(top_px=0, left_px=32, height_px=64, width_px=64))
+    before, after = (
+        replace(inputs_of(holes), geometry=region) for holes in (EVERY_FRAME, EVERY_FRAME | {350: "circle"})
+    )
+    reached = changed(planned(before), planned(after))
+    assert (reached["estimate_flow"], reached["complete_flow"], reached["encode_video"]) == ([], [21], [4])
+
+
+def test_another_region_shares_nothing_but_what_has_no_hole() -> None:
+    inputs = inputs_of({350: "square"})
+    crop = Crop(top_px=0, left_px=32, height_px=64, width_px=64)
+    there, elsewhere = (
+        replace(inputs, geometry=replace(inputs.geometry, crop=replace(crop, left_px=left_px))) for left_px in (32, 0)
+    )
+    reached = changed(planned(there), planned(elsewhere))
+    assert (len(reached["estimate_flow"]), reached["encode_video"]) == (25, [4])

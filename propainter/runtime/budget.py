@@ -1,0 +1,81 @@
+"""How much memory may be used: a share of what is free now, on a device and in RAM."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from propainter.core.settings import Memory
+from propainter.runtime.footprint import Footprint, Tile, halved
+
+GB, MB = 2**30, 2**20
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """ram_bytes, device_bytes: at most; on a CPU they are one, and device_bytes is None."""
+
+    ram_bytes: int
+    device_bytes: int | None
+
+    def holds(self, footprint: Footprint, tile: Tile) -> bool:
+        on_device = footprint.device_bytes(tile) + footprint.weights_bytes
+        if self.device_bytes is None:
+            return footprint.ram_bytes() + on_device <= self.ram_bytes
+        return footprint.ram_bytes() <= self.ram_bytes and on_device <= self.device_bytes
+
+    def largest_tile(self, footprint: Footprint) -> Tile | None:
+        """The largest tile that fits, halved as often as it takes; None where even the smallest does not.
+
+        Frames are kept only in what the rest leaves.
+        """
+        tile: Tile | None = Tile(at_once=footprint.most.at_once)
+        while tile is not None and not self.holds(footprint, tile):
+            tile = halved(tile)
+        if tile is None:
+            return None
+        kept = footprint.most.kept
+        while not self.holds(footprint, Tile(at_once=tile.at_once, kept=kept)):
+            kept //= 2
+        return Tile(at_once=tile.at_once, kept=kept)
+
+
+def budget_for(device: str, memory: Memory, *, sharing: int = 1) -> Budget:
+    """What may be used on a device: memory.fraction of what is free on it and, shared among so many, in RAM."""
+    ram_bytes = int(memory.fraction * free_ram_bytes() / sharing)
+    if device == "cpu":
+        return Budget(ram_bytes=ram_bytes, device_bytes=None)
+    device_bytes = int(memory.fraction * free_gpu_bytes(device))
+    if memory.gpu_gb is not None:
+        device_bytes = min(device_bytes, int(memory.gpu_gb * GB))
+    return Budget(ram_bytes=ram_bytes, device_bytes=device_bytes)
+
+
+def in_words(size_bytes: int) -> str:
+    """As 1.25 GB or 320.0 MB, of 1024 each as --gpu-memory counts."""
+    return f"{size_bytes / GB:.2f} GB" if size_bytes >= GB else f"{size_bytes / MB:.1f} MB"
+
+
+def free_ram_bytes() -> int:
+    """What the machine has free, or the container that this process runs in."""
+    free_bytes = psutil.virtual_memory().available
+    try:
+        limit = (_CGROUP / "memory.max").read_text().strip()
+        used_bytes = int((_CGROUP / "memory.current").read_text())
+        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+    except OSError:
+        return free_bytes
+    if limit == "max":
+        return free_bytes
+    # Files in the page cache count as used, and go when the room is needed.
+    return max(0, min(free_bytes, int(limit) - used_bytes + int(stat["inactive_file"])))
+
+
+def free_gpu_bytes(device: str) -> int:
+    """With what this process's own pool holds ready."""
+    import torch  # seconds to import: only when asked
+
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return free_bytes + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

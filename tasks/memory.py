@@ -1,0 +1,67 @@
+"""How much of a segment each task works on at once: the memory plan of this process, asked with a run's sizes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from propainter.core.settings import Precision, Settings
+from propainter.runtime.budget import budget_for
+from propainter.runtime.footprint import Footprint, Frame, Tile
+from propainter.runtime.memory_plan import MemoryPlan
+from tasks.plan import Run
+
+T = TypeVar("T")
+
+_plan = MemoryPlan()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the memory of a video's stages depends on.
+
+    settings: with the engine decided. hole_share: of the frame, where the hole is largest.
+    """
+
+    frames: int
+    height_px: int
+    width_px: int
+    settings: Settings
+    device: str
+    hole_share: float = 1.0
+
+    @classmethod
+    def of(cls, run: Run, device: str) -> "Job":
+        return cls(
+            frames=len(run.inputs.clip),
+            height_px=run.inputs.geometry.height_px,
+            width_px=run.inputs.geometry.width_px,
+            settings=run.settings,
+            device=device,
+            hole_share=run.inputs.hole_share,
+        )
+
+    def frame(self, precision: Precision) -> Frame:
+        return Frame(
+            height_px=self.height_px,
+            width_px=self.width_px,
+            value_bytes=4 if precision == "fp32" else 2,
+            on_cpu=self.device == "cpu",
+        )
+
+
+def within_memory(
+    job: Job, footprint: Footprint, work: Callable[[Tile], T], *, sharing: int
+) -> tuple[T, tuple[str, ...]]:
+    """Do a segment's work on job.device with the largest tile that the budget allows; smaller if memory runs out.
+
+    Args:
+        sharing: how many devices of this run work at the same time from one RAM.
+
+    Returns:
+        What work returned, and remarks for the user.
+
+    Raises:
+        MemoryBudgetError: memory ran out with the smallest tile.
+    """
+    budget = budget_for(job.device, job.settings.memory, sharing=sharing)
+    return _plan.run(work, footprint, budget, job.device)
