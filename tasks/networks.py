@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from propainter.core.errors import WeightsError
-from propainter.core.settings import Precision
+from propainter.core.settings import Precision, Quantize
 from propainter.models.checkpoints import FLOW_COMPLETION, GENERATOR, RAFT, Checkpoint
 from propainter.models.flow_completion import FlowCompletion
+from propainter.models.generator.int8 import use_int8
 from propainter.models.generator.network import Generator
 from propainter.models.raft.network import Raft
 from propainter.models.weights import load_weights
@@ -32,21 +33,23 @@ def flow_completion(weights: Weights, device: str, precision: Precision) -> Flow
     return _network(FlowCompletion, FLOW_COMPLETION, weights, device, precision)
 
 
-def generator(weights: Weights, device: str, precision: Precision) -> Generator:
-    return _network(Generator, GENERATOR, weights, device, precision)
+def generator(weights: Weights, device: str, precision: Precision, quantize: Quantize = "off") -> Generator:
+    return _network(Generator, GENERATOR, weights, device, precision, quantize)
 
 
 def _network(
-    make: Callable[[], Network], checkpoint: Checkpoint, weights: Weights, device: str, precision: Precision
-) -> Network:
+    make: Callable[[], Network], checkpoint: Checkpoint, weights: Weights, device: str, precision: Precision,
+    quantize: Quantize = "off",
+) -> Network:  # fmt: skip
     with _loading:  # two threads that want the same network load it once
-        return cast(Network, _loaded(make, checkpoint, weights, device, precision))
+        return cast(Network, _loaded(make, checkpoint, weights, device, precision, quantize))
 
 
 @lru_cache(maxsize=32)
 def _loaded(
-    make: Callable[[], nn.Module], checkpoint: Checkpoint, weights: Weights, device: str, precision: Precision
-) -> nn.Module:
+    make: Callable[[], nn.Module], checkpoint: Checkpoint, weights: Weights, device: str, precision: Precision,
+    quantize: Quantize,
+) -> nn.Module:  # fmt: skip
     exact_float32()
     network = make()
     digest = load_weights(
@@ -54,4 +57,6 @@ def _loaded(
     )
     if digest != weights.digest(checkpoint):
         raise WeightsError(f"{weights.folder / checkpoint.file_name} was changed during the run. Run again.")
+    if quantize == "int8":
+        use_int8(network)
     return network.to(device=device, dtype=_DTYPES[precision])
