@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import cyclopts
 
+from flows.commands.bench import bench
 from flows.commands.cache import cache_app
 from flows.commands.demo import demo
 from flows.commands.evaluate import evaluate
@@ -21,6 +22,7 @@ from flows.commands.inpaint import inpaint
 from flows.commands.prepare import prepare
 from flows.commands.server import server_app
 from flows.commands.terminal import console
+from flows.commands.tune import tune
 from flows.commands.weights import weights_app
 from propainter.core.errors import ProPainterError
 from propainter.runtime.allocator import share_one_heap
@@ -36,7 +38,7 @@ app = cyclopts.App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for command in (inpaint, demo, evaluate, flows, prepare, cache_app, weights_app, server_app):
+for command in (inpaint, demo, evaluate, flows, prepare, tune, bench, cache_app, weights_app, server_app):
     app.command(command)
 
 
