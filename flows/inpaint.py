@@ -1,9 +1,10 @@
 """Remove what a mask marks from a video, or extend it: plan, run what the cache lacks, join, report."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -14,10 +15,11 @@ from prefect.utilities.annotations import opaque
 
 from cache.maintenance import require_room
 from flows.configuration import cache_folder, load_settings
+from flows.further_outputs import further_outputs
 from flows.manifest import claim_output
 from flows.progress import progress
 from flows.record import Outcome, Tally, leave_record, was_written_by_us
-from flows.schedule import COMPUTING_PER_DEVICE, Future, run_in_order
+from flows.schedule import Future, run_in_order
 from propainter.core.errors import (
     CorruptSegmentError,
     FlowRangeError,
@@ -29,6 +31,7 @@ from propainter.core.errors import (
 from propainter.core.settings import Settings
 from propainter.media.encode_spec import EncodeSpec, plan_encoding
 from propainter.models.raft.network import MIN_SIDE_PX
+from propainter.runtime.budget import SEGMENTS_PER_DEVICE
 from propainter.runtime.memory import MemorySampler
 from propainter.runtime.precision import require_precision
 from tasks.complete_flow import complete_flow, plan_complete_flow
@@ -185,6 +188,8 @@ def inpaint(
     overwrite: bool = False,
     fresh: bool = False,
     cache_size_bytes: int | None = None,
+    save_frames: bool = False,
+    save_masked: bool = False,
 ) -> dict[str, Any]:
     """Remove what the mask marks from one video, or in mode outpainting fill a canvas around it.
 
@@ -195,6 +200,7 @@ def inpaint(
         weights: folder of the three checkpoints; None: PROPAINTER_WEIGHTS or the user's folder for data.
         verify_weights: refuse files that are not the released ones.
         fresh: compute everything anew, as if the cache held nothing of this video.
+        save_frames, save_masked: the `further_outputs` that are written into the report's folder.
 
     Returns:
         Paths of the result and its report, and per stage the segments computed and reused.
@@ -218,11 +224,13 @@ def inpaint(
         weights=weights_folder(weights),
         verify_weights=verify_weights,
     )
+    further = partial(further_outputs, output=place, frames=save_frames, masked=save_masked)
+    runs = [run, *(also for also, _ in further(run))]
     with place.locked():
         if fresh:
-            for stage in run.plan.values():
+            for stage in (stage for each in runs for stage in each.plan.values()):
                 run.store.discard(stage.key, stage.spec)
-        return _inpaint(run, place, cache_size_bytes)
+        return _inpaint(run, place, cache_size_bytes, further)
 
 
 def refuse_to_loop() -> None:
@@ -239,18 +247,25 @@ def refuse_to_loop() -> None:
         )
 
 
-def _inpaint(run: Run, output: Output, cache_size_bytes: int | None) -> dict[str, Any]:
+def _inpaint(
+    run: Run, output: Output, cache_size_bytes: int | None, further: Callable[[Run], Iterator[tuple[Run, Output]]]
+) -> dict[str, Any]:
     started = datetime.now(UTC)
     for notice in run.inputs.notices:
         progress().note(notice)
     with MemorySampler() as memory:
-        run, tally, notices = complete(run, output, cache_size_bytes)
+        run, tally, notices = complete(run, output, cache_size_bytes, claim_output)
+        written = []
+        for also, place in further(run):
+            written.append(f"Also written: {place.path}.")
+            progress().note(written[-1])
+            complete(also, place, cache_size_bytes, None)
     stages = tally.stats()
     for notice in notices:
         progress().note(notice)
     outcome = Outcome(
         started=started, ended=datetime.now(UTC), stages=stages, waited_share=tally.waited_share(len(run.devices)),
-        memory=memory.samples, notices=(*run.inputs.notices, *notices),
+        memory=memory.samples, notices=(*run.inputs.notices, *notices, *written),
     )  # fmt: skip
     report = leave_record(run, output, outcome)
     return {
@@ -261,8 +276,12 @@ def _inpaint(run: Run, output: Output, cache_size_bytes: int | None) -> dict[str
     }
 
 
-def complete(run: Run, output: Output, cache_size_bytes: int | None) -> tuple[Run, Tally, tuple[str, ...]]:
+def complete(
+    run: Run, output: Output, cache_size_bytes: int | None, claim: Callable[[Path, Path], None] | None
+) -> tuple[Run, Tally, tuple[str, ...]]:
     """Compute what the store lacks, then publish the result; anew where the store gives way under either.
+
+    claim: as `join_pieces` takes it.
 
     Returns the run as it was in the end (its storage may have been widened for large flow), what each stage did, and
     remarks for the user.
@@ -271,7 +290,7 @@ def complete(run: Run, output: Output, cache_size_bytes: int | None) -> tuple[Ru
     for last_try in (*[False] * REPLANS, True):
         try:
             _compute_missing(run, tally, cache_size_bytes)
-            notices = join_pieces(sealed(run), sealed(output), claim_output)
+            notices = join_pieces(sealed(run), sealed(output), claim)
             return run, tally, notices
         except (CorruptSegmentError, MissingSegmentError) as error:  # who comes second finds it set aside already
             if last_try:
@@ -333,7 +352,7 @@ def _compute_missing(run: Run, tally: Tally, cache_size_bytes: int | None) -> No
 
         try:
             started_s = time.monotonic()
-            run_in_order(demanded.to_compute, run.plan, submit, finished, COMPUTING_PER_DEVICE * len(run.devices))
+            run_in_order(demanded.to_compute, run.plan, submit, finished, SEGMENTS_PER_DEVICE * len(run.devices))
             tally.worked(time.monotonic() - started_s)
         except KeyboardInterrupt:
             progress().note("Stopping after the segments under way.")

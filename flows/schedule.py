@@ -15,9 +15,6 @@ from tasks.plan import Done, Node, Plan, reads_of
 
 IO_STAGES = frozenset({"extract_frames", "encode_video"})
 IO_IN_FLIGHT = 2
-COMPUTING_PER_DEVICE = 2
-"""One is computed, and the other reads what it needs or writes what it made: a device is leased for computing alone."""
-
 LOOK_AHEAD = 64
 """Open segments considered at a time: over four segments of 80 frames with all that they read."""
 

@@ -10,7 +10,7 @@ from math import ceil
 from propainter.core.errors import MemoryBudgetError
 from propainter.core.geometry import MIN_SIDE_PX, SIDE_MULTIPLE_PX
 from propainter.models.raft import network as raft
-from propainter.runtime.budget import Budget, budget_for, in_words
+from propainter.runtime.budget import Budget, arrays_bytes, budget_for, in_words
 from propainter.runtime.footprint import Footprint, Tile
 from tasks import complete_flow, estimate_flow, propagate_pixels, refine_frames
 from tasks.memory import Job
@@ -53,12 +53,12 @@ def project(job: Job, budget: Budget, stages: Iterable[str] = tuple(MEMORY_OF)) 
 
 def _project(footprint: Footprint, budget: Budget) -> Projection:
     tile = budget.largest_tile(footprint)
-    device_bytes = footprint.device_bytes(tile or Tile()) + footprint.weights_bytes
+    device_bytes = footprint.device_bytes(tile or footprint.least) + footprint.weights_bytes
     on_cpu = budget.device_bytes is None
     return Projection(
         stage=footprint.stage,
-        tile=tile or Tile(),
-        ram_bytes=footprint.ram_bytes() + (device_bytes if on_cpu else 0),
+        tile=tile or footprint.least,
+        ram_bytes=arrays_bytes(footprint) + (device_bytes if on_cpu else 0),
         device_bytes=0 if on_cpu else device_bytes,
         fits=tile is not None,
     )

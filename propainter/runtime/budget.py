@@ -10,6 +10,9 @@ from propainter.runtime.footprint import Footprint, Tile, halved
 
 GB, MB = 2**30, 2**20
 
+SEGMENTS_PER_DEVICE = 2
+"""Under way at a time: one is computed, the other reads what it needs or writes what it made."""
+
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -23,8 +26,8 @@ class Budget:
     def holds(self, footprint: Footprint, tile: Tile) -> bool:
         on_device = footprint.device_bytes(tile) + footprint.weights_bytes
         if self.device_bytes is None:
-            return footprint.ram_bytes() + on_device <= self.ram_bytes
-        return footprint.ram_bytes() <= self.ram_bytes and on_device <= self.device_bytes
+            return arrays_bytes(footprint) + on_device <= self.ram_bytes
+        return arrays_bytes(footprint) <= self.ram_bytes and on_device <= self.device_bytes
 
     def largest_tile(self, footprint: Footprint) -> Tile | None:
         """The largest tile that fits, halved as often as it takes; None where even the smallest does not.
@@ -33,13 +36,18 @@ class Budget:
         """
         tile: Tile | None = Tile(at_once=footprint.most.at_once)
         while tile is not None and not self.holds(footprint, tile):
-            tile = halved(tile)
+            tile = halved(tile) if tile != footprint.least else None
         if tile is None:
             return None
         kept = footprint.most.kept
         while not self.holds(footprint, Tile(at_once=tile.at_once, kept=kept)):
             kept //= 2
         return Tile(at_once=tile.at_once, kept=kept)
+
+
+def arrays_bytes(footprint: Footprint) -> int:
+    """In RAM, for all segments that a device has under way."""
+    return SEGMENTS_PER_DEVICE * footprint.ram_bytes()
 
 
 def budget_for(device: str, memory: Memory, *, sharing: int = 1) -> Budget:

@@ -19,6 +19,9 @@ _MARGIN = 1.1
 _CPU_VOLUMES_BYTES = 64 * 2**20
 """Correlation volumes at once: on a CPU what fits its caches counts more than what fills its cores."""
 
+_CPU_PAIR_BYTES = 2**30
+"""Where the volumes of both directions of a pair take more, they are made one after the other."""
+
 _GPU_UNITS_BYTES = 4 * 2**30
 """At once on a GPU: beyond, it is busy anyway, and memory that others could use would buy nothing."""
 
@@ -41,7 +44,7 @@ class Footprint:
 
     host_bytes: arrays in RAM, whatever the device. The device needs base_bytes, and of the two steps after which
     intermediate results are gone the larger one: rest_bytes, or item_bytes for each item at once. kept_bytes: for each
-    kept frame. most: the tile beyond which nothing is gained.
+    kept frame. most: the tile beyond which nothing is gained. least: the smallest that a budget may ask for.
     """
 
     stage: Stage
@@ -53,6 +56,7 @@ class Footprint:
     kept_bytes: int = 0
     weights_bytes: int = 0
     most: Tile = Tile()
+    least: Tile = Tile()
 
     def device_bytes(self, tile: Tile) -> int:
         """Projected, on the device where the arithmetic runs, without the weights."""
@@ -84,12 +88,18 @@ class Frame:
 
 
 def raft(frame: Frame, pairs: int) -> Footprint:
-    """Correlation volumes grow with the fourth power of the sides: cells, an eighth of either side, by cells."""
+    """Correlation volumes grow with the fourth power of the sides: cells, an eighth of either side, by cells.
+
+    On a CPU the tile goes by the frame's size alone: sums over more maps round otherwise in their last bits, and a run
+    must give the same bits whatever else the machine is doing.
+    """
     cells = frame.pixels // 64
     volume_bytes = 4 * cells**2
     item_bytes = int(frame.pixels * 280 + 1.33 * volume_bytes)
     limit = _CPU_VOLUMES_BYTES // volume_bytes if frame.on_cpu else _GPU_UNITS_BYTES // item_bytes
     most = min(2 * pairs, max(2, limit - limit % 2))
+    if frame.on_cpu and 2 * volume_bytes > _CPU_PAIR_BYTES:
+        most = 1
     return Footprint(
         stage="estimate_flow",
         host_bytes=frame.pixels * (3 * (pairs + 1) + 16 * pairs),
@@ -97,6 +107,7 @@ def raft(frame: Frame, pairs: int) -> Footprint:
         item_bytes=item_bytes,
         weights_bytes=WEIGHTS_BYTES,
         most=Tile(at_once=most),
+        least=Tile(at_once=most if frame.on_cpu else 1),
     )
 
 

@@ -22,7 +22,7 @@ class MemoryPlan:
 
     def tile(self, footprint: Footprint, budget: Budget, device: str) -> Tile:
         """The tile to begin with; the smallest where none fits any more, for what is free now may be free again."""
-        tile = budget.largest_tile(footprint) or Tile()
+        tile = budget.largest_tile(footprint) or footprint.least
         with self._lock:
             learned = self._most.get((device, footprint.stage), tile)
         return Tile(at_once=min(tile.at_once, learned.at_once), kept=min(tile.kept, learned.kept))

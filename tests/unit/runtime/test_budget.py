@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ from propainter.runtime import budget
 from propainter.runtime.budget import GB, Budget, budget_for, free_ram_bytes
 from propainter.runtime.footprint import Footprint, Tile, halved
 
-# With the margin of a tenth: 110 bytes in RAM, 110 for each item at once, 11 for each frame kept.
+# With the margin of a tenth: 110 bytes in RAM for either of two segments, 110 for each item, 11 for each frame kept.
 NEEDS = Footprint(
     stage="refine_frames", host_bytes=100, item_bytes=100, kept_bytes=10, most=Tile(at_once=8, kept=40)
 )  # fmt: skip
@@ -18,11 +19,11 @@ NEEDS = Footprint(
     ("ram_bytes", "expected"),
     [
         (10_000, Tile(at_once=8, kept=40)),
-        (1_105, Tile(at_once=8, kept=10)),
-        (995, Tile(at_once=8)),
-        (500, Tile(at_once=2, kept=10)),
-        (225, Tile(at_once=1)),
-        (215, None),
+        (1_215, Tile(at_once=8, kept=10)),
+        (1_105, Tile(at_once=8)),
+        (610, Tile(at_once=2, kept=10)),
+        (335, Tile(at_once=1)),
+        (325, None),
     ],
 )
 def test_the_tile_is_halved_until_it_fits_and_frames_are_kept_in_what_that_leaves(
@@ -31,9 +32,15 @@ def test_the_tile_is_halved_until_it_fits_and_frames_are_kept_in_what_that_leave
     assert Budget(ram_bytes=ram_bytes, device_bytes=None).largest_tile(NEEDS) == expected
 
 
+def test_a_budget_asks_for_nothing_smaller_than_the_least_tile() -> None:
+    needs = replace(NEEDS, least=Tile(at_once=8))
+    assert Budget(ram_bytes=1_105, device_bytes=None).largest_tile(needs) == Tile(at_once=8)
+    assert Budget(ram_bytes=1_099, device_bytes=None).largest_tile(needs) is None
+
+
 def test_on_a_gpu_its_memory_and_the_machines_are_two_limits() -> None:
-    assert Budget(ram_bytes=110, device_bytes=335).largest_tile(NEEDS) == Tile(at_once=2, kept=10)
-    assert Budget(ram_bytes=109, device_bytes=335).largest_tile(NEEDS) is None
+    assert Budget(ram_bytes=220, device_bytes=335).largest_tile(NEEDS) == Tile(at_once=2, kept=10)
+    assert Budget(ram_bytes=219, device_bytes=335).largest_tile(NEEDS) is None
 
 
 def test_weights_count_on_the_device() -> None:

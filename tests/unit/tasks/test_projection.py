@@ -35,10 +35,10 @@ def ram(megabytes: int) -> Budget:
 @pytest.mark.parametrize(
     ("engine", "ratio", "budget", "named"),
     [
-        ("classical", 1.0, ram(200), {"resize-ratio"}),
-        ("classical", 1.0, ram(1200), {"resize-ratio", "subvideo-length"}),
-        ("classical", 0.55, ram(400), {"resize-ratio", "subvideo-length"}),
-        ("propainter", 1.0, ram(800), {"resize-ratio"}),
+        ("classical", 1.0, ram(400), {"resize-ratio"}),
+        ("classical", 1.0, ram(2400), {"resize-ratio", "subvideo-length"}),
+        ("classical", 0.55, ram(800), {"resize-ratio", "subvideo-length"}),
+        ("propainter", 1.0, ram(1000), {"resize-ratio"}),
         ("propainter", 0.55, ram(1000), {"resize-ratio", "subvideo-length"}),
         ("propainter", 1.0, Budget(ram_bytes=9000 * MB, device_bytes=900 * MB), {"resize-ratio"}),
     ],
@@ -63,7 +63,7 @@ def test_every_setting_that_a_refusal_names_fits_when_it_is_given(
 def test_a_refusal_names_the_stage_both_numbers_the_size_and_the_device() -> None:
     said = refused(job_of(Settings(engine="propainter")), ram(200))
     assert re.match(
-        r"estimate_flow needs [\d.]+ MB of RAM at 848x480 on cpu, and 190\.7 MB of RAM may be used\. Give", said
+        r"estimate_flow needs [\d.]+ GB of RAM at 848x480 on cpu, and 190\.7 MB of RAM may be used\. Give", said
     )
 
 
@@ -80,7 +80,7 @@ def test_a_limit_that_the_user_set_is_named_as_a_way_out() -> None:
 
 def test_only_what_is_still_to_be_computed_is_asked_to_fit() -> None:
     job = job_of(Settings(engine="classical"))
-    require_memory(job, ram(200), ["estimate_flow"])
+    require_memory(job, ram(400), ["estimate_flow"])
     require_memory(job, ram(0), [])
 
 
