@@ -1,7 +1,7 @@
 """Upkeep of a cache: what is in it, whether it is still whole, what may go, and whether there is room for more.
 
-Listing reads manifests only, so an entry without one counts as incomplete whatever it holds. Nothing here is needed
-for a run to be right; all of it may be done while runs are going on.
+An entry without a manifest counts as incomplete whatever it holds. Nothing here is needed for a run to be right; all of
+it may be done while runs are going on.
 """
 
 import fcntl
@@ -41,25 +41,25 @@ _EVIDENCE_S = 7 * 24 * 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One stage's result for one key. segments and size_bytes are None where it is incomplete."""
+    """One stage's result for one key. segments: None where it is incomplete; size_bytes: of those that are there."""
 
     stage: str
     digest: str
     path: Path
     segments: int | None
-    size_bytes: int | None
+    size_bytes: int
     pinned: bool
     last_used_s: float
     """Seconds since the epoch."""
 
     @property
     def complete(self) -> bool:
-        return self.size_bytes is not None
+        return self.segments is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageTotal:
-    """All entries of one stage; size_bytes counts the complete ones, and a shared segment once for each."""
+    """All entries of one stage; size_bytes counts a shared segment once for each."""
 
     stage: str
     entries: int
@@ -113,7 +113,7 @@ def stat(root: Path) -> tuple[StageTotal, ...]:
             stage=stage,
             entries=sum(entry.stage == stage for entry in entries),
             incomplete=sum(entry.stage == stage and not entry.complete for entry in entries),
-            size_bytes=sum(entry.size_bytes or 0 for entry in entries if entry.stage == stage),
+            size_bytes=sum(entry.size_bytes for entry in entries if entry.stage == stage),
         )
         for stage in sorted({entry.stage for entry in entries})
     )
@@ -281,7 +281,7 @@ def _entries(root: Path) -> Iterator[Entry]:
                 digest=digest,
                 path=folder,
                 segments=None if listed is None else len(listed),
-                size_bytes=None if listed is None else sum(item.size_bytes for item in listed),
+                size_bytes=sum(_sizes(folder).values()),
                 pinned=(folder / PINNED).exists(),
                 last_used_s=(used if used.exists() else folder).stat().st_mtime,
             )

@@ -123,6 +123,18 @@ class Store:
                 return list(asked)
             return [index for index in asked if not self._present_or_adopted(self._segment(key, spec, index))]
 
+    def would_miss(self, key: StageKey, spec: ArraySpec | None, segments: Iterable[int]) -> list[int]:
+        """What `missing` would answer after a `create` with this spec; nothing on disk is changed."""
+        with disk_errors(self.root):
+            believed = header_fault(self._folder(key), key, spec) is None
+
+            def is_there(target: _Segment) -> bool:
+                names = (target.path, target.pool) if believed else (target.pool,)
+                looks = (look(path, spec, target.frames) for path in names)
+                return any(found is not None and found.fault is None for found in looks)
+
+            return [index for index in sorted(set(segments)) if not is_there(self._segment(key, spec, index))]
+
     def read(self, key: StageKey, frames: FrameRange) -> NDArray[Any]:
         """Frames of an array, exactly as they were written; only the inner chunks asked for are decoded.
 

@@ -1,7 +1,7 @@
 """Turn folders of video into training data: frames, holes, flow, lists; only what is not there yet is made."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from flows.configuration import load_settings
 from flows.dataset_run import MOST_IN_FLIGHT, require_space
 from flows.dataset_run import Run as FlowRun
 from flows.dataset_survey import Request, survey_dataset
+from flows.dataset_survey import Survey as FlowSurvey
 from flows.fan_out import run_each
 from flows.inpaint import refuse_to_loop, sealed
 from flows.progress import progress
 from flows.schedule import Future
 from propainter.core.errors import OutputError, ProPainterError, SettingsError, StoreError
-from propainter.core.settings import ExtractFrames
+from propainter.core.settings import ExtractFrames, Settings, Storage
 from tasks.output import Output
 from tasks.plan import Done
 from tasks.prepare_clip import ClipJob, Target, prepare_clip
@@ -89,15 +90,9 @@ def prepare_training(
         devices, weights, verify_weights: as `precompute_flow` takes them.
     """
     refuse_to_loop()
-    chosen = load_settings({"storage": "fast", **(settings or {})})
-    if chosen.extract_frames != ExtractFrames():
-        raise SettingsError("extract_frames has no meaning here: give width and height. Leave it out.")
-    out = Path(output).absolute()
-    target = Target(
-        out=out, store=out / STORE if cache is None else Path(cache).absolute(),
-        height_px=height, width_px=width, seed=seed, storage=chosen.storage,
-    )  # fmt: skip
-    require_place(Path(root), target)
+    chosen = _chosen(settings)
+    target = _target(root, output, width, height, seed, chosen.storage, cache)
+    out = target.out
     with Output(path=out).locked():
         survey = survey_clips(Path(root), target, test_share=test_share)
         mark(target)
@@ -119,6 +114,40 @@ def prepare_training(
         ready=len({job.name for job in survey.ready} - failed.keys()),
         left_out=survey.left_out, failed=failed,
     )  # fmt: skip
+
+
+def is_due(
+    root: str, output: str, *, width: int, height: int, seed: int, test_share: float, settings: dict[str, Any],
+    cache: str | None, **of_the_flow: Any,
+) -> bool:  # fmt: skip
+    """Whether `prepare_training` has a clip to prepare or flow to compute; what else it does takes no server.
+
+    Parameters and errors are its own; of_the_flow: devices, weights, verify_weights.
+    """
+    chosen = _chosen(settings)
+    target = _target(root, output, width, height, seed, chosen.storage, cache)
+    if survey_clips(Path(root), target, test_share=test_share).due:
+        return True
+    records = {record.name: record for record in read_records(target.out)}
+    options = {"settings": asdict(chosen), **of_the_flow}
+    return bool(records) and _survey_flow(target, records, options, lambda _: None).has_work
+
+
+def _chosen(settings: dict[str, Any] | None) -> Settings:
+    chosen = load_settings({"storage": "fast", **(settings or {})})
+    if chosen.extract_frames != ExtractFrames():
+        raise SettingsError("extract_frames has no meaning here: give width and height. Leave it out.")
+    return chosen
+
+
+def _target(root: str, output: str, width: int, height: int, seed: int, storage: Storage, cache: str | None) -> Target:
+    out = Path(output).absolute()
+    target = Target(
+        out=out, store=out / STORE if cache is None else Path(cache).absolute(),
+        height_px=height, width_px=width, seed=seed, storage=storage,
+    )  # fmt: skip
+    require_place(Path(root), target)
+    return target
 
 
 def _prepare(survey: Survey, in_flight: int) -> Iterator[tuple[str, str]]:
@@ -143,8 +172,7 @@ def _flows(
     """Flow of all prepared clips, as `precompute_flow` computes and keeps it: entries and failures by name."""
     if not records:
         return {}, {}
-    survey = survey_dataset(Request(root=target.out, cache=target.store, **options), progress().note)
-    survey = replace(survey, work=tuple(work for work in survey.work if work.name in records))
+    survey = _survey_flow(target, records, options, progress().note)
     require_space(survey)
     failed = FlowRun(survey).through().failed
     known = survey.index.load()
@@ -153,3 +181,10 @@ def _flows(
         {name: digest for name, digest in flows.items() if digest is not None},
         {name: reason for name, reason in failed.items() if name in records},
     )
+
+
+def _survey_flow(
+    target: Target, records: Mapping[str, ClipFiles], options: Mapping[str, Any], note: Callable[[str], None]
+) -> FlowSurvey:
+    survey = survey_dataset(Request(root=target.out, cache=target.store, **options), note)
+    return replace(survey, work=tuple(work for work in survey.work if work.name in records))

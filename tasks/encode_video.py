@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from propainter.core.frames import FrameRange
 from propainter.core.settings import Settings
-from propainter.media.composite import composite_frames
+from propainter.media.composite import composite_frames, painted
 from propainter.media.encode_spec import EncodeSpec
 from propainter.media.mux import write_folder, write_video
 from propainter.media.piece import encode_piece
@@ -24,7 +25,14 @@ from tasks.sources import read_holes, video_for
 EPOCH = 1
 
 
-def plan_encode_video(inputs: Inputs, settings: Settings, encode: EncodeSpec, upstream: Plan) -> StagePlan:
+def plan_encode_video(
+    inputs: Inputs,
+    settings: Settings,
+    encode: EncodeSpec,
+    upstream: Plan,
+    shown: Literal["refine_frames", "extract_frames"] = "refine_frames",
+) -> StagePlan:
+    """shown: what is seen in the hole: what it is filled with, or what was there, painted over."""
     return plan_stage(
         "encode_video",
         epoch=EPOCH,
@@ -33,7 +41,7 @@ def plan_encode_video(inputs: Inputs, settings: Settings, encode: EncodeSpec, up
         tiles=[
             SegmentInputs(
                 tile=tile,
-                reads=(Read(stage="refine_frames", frames=tile.core),) if inputs.has_hole(tile.core) else (),
+                reads=(Read(stage=shown, frames=tile.core),) if inputs.has_hole(tile.core) else (),
                 depends={
                     "video": inputs.content_digest,
                     "frames": str(inputs.in_source(tile.core)),
@@ -56,7 +64,11 @@ def encode_video(run: Run, index: int) -> Done:
 
     def filled(frames: FrameRange) -> NDArray[np.uint8] | None:
         frames = run.inputs.in_clip(frames)
-        return run.store.read(run.plan["refine_frames"].key, frames) if run.inputs.has_hole(frames) else None
+        if not run.inputs.has_hole(frames):
+            return None
+        (read,) = plan.segments[index].reads
+        pictures = run.store.read(run.plan[read.stage].key, frames)
+        return pictures if read.stage == "refine_frames" else painted(pictures)
 
     with video_for("encode_video", run) as video:
         frames = composite_frames(
@@ -73,7 +85,7 @@ def encode_video(run: Run, index: int) -> Done:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def join_pieces(run: Run, output: Output, claim: Callable[[Path, Path], None]) -> tuple[str, ...]:
+def join_pieces(run: Run, output: Output, claim: Callable[[Path, Path], None] | None) -> tuple[str, ...]:
     """Write the result under its final name from committed pieces. Returns remarks for the user.
 
     claim: told of the report's folder and of the result, whole, just before that gets its name.
@@ -86,5 +98,6 @@ def join_pieces(run: Run, output: Output, claim: Callable[[Path, Path], None]) -
             notices: tuple[str, ...] = ()
         else:
             notices = write_video(pieces, run.encode, video, run.inputs.frames, partial)
-        claim(output.report_folder, partial)
+        if claim is not None:
+            claim(output.report_folder, partial)
     return notices

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
+from rich.filesize import decimal
 from rich.table import Table
 
 from cache import maintenance
-from flows.commands.terminal import Cache, bytes_of, out, size_text
+from flows.commands.terminal import Cache, bytes_of, out
 from flows.configuration import cache_folder
 from propainter.core.errors import SettingsError
 
@@ -25,7 +26,7 @@ def cache_ls(*, cache: Cache = None) -> None:
             entry.stage,
             entry.digest[:12],
             str(entry.segments) if entry.complete else "incomplete",
-            size_text(entry.size_bytes),
+            decimal(entry.size_bytes),
             datetime.fromtimestamp(entry.last_used_s).strftime("%Y-%m-%d %H:%M"),
             "pinned" if entry.pinned else "",
         )
@@ -38,9 +39,9 @@ def cache_stat(*, cache: Cache = None) -> None:
     root = cache_folder(cache)
     table = Table("stage", "entries", "incomplete", "size")
     for total in maintenance.stat(root):
-        table.add_row(total.stage, str(total.entries), str(total.incomplete), size_text(total.size_bytes))
+        table.add_row(total.stage, str(total.entries), str(total.incomplete), decimal(total.size_bytes))
     out.print(table)
-    used, free = size_text(maintenance.used_bytes(root)), size_text(maintenance.room(root))
+    used, free = decimal(maintenance.used_bytes(root)), decimal(maintenance.room(root))
     out.print(f"{root} holds {used}, unfinished entries counted; {free} are free.", markup=False, soft_wrap=True)
 
 
@@ -64,7 +65,7 @@ def cache_gc(*, max_size: str | None = None, max_age_days: float | None = None, 
         max_bytes=bytes_of(max_size),
         max_age_s=None if max_age_days is None else max_age_days * 86400,
     )
-    out.print(f"{len(collected.removed)} entries deleted, {size_text(collected.freed_bytes)} freed.")
+    out.print(f"{len(collected.removed)} entries deleted, {decimal(collected.freed_bytes)} freed.")
 
 
 @cache_app.command(name="pin")

@@ -1,22 +1,16 @@
 """`propainter evaluate`: options to the flow, figures to the terminal."""
 
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.commands.terminal import Cache, console, out
+from flows.commands.serving import workflow_server
+from flows.commands.terminal import EXIT_SOME_FAILED, Cache, console, out
 from flows.configuration import cache_folder, load_settings
 from flows.progress import TerminalProgress, listening
-from flows.server import LocalServer, forget_run, mark_dead_runs, record_run, server_home
 from tasks.evaluate_inputs import pair_clips
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
-
-EXIT_SOME_FAILED = 3
 
 
 def evaluate(
@@ -80,24 +74,17 @@ def evaluate(
     """
     console.quiet = out.quiet = quiet
     settings = load_settings({}, preset=preset, config=config)
-    with ExitStack() as stack:
-        stack.enter_context(listening(TerminalProgress(console, out)))
+    with listening(TerminalProgress(console, out)):
         pair_clips(truth, results=results, masks=masks)  # a slip is answered before a server is started for it
-        server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
-        server.wait()
-        mark_dead_runs(server_home())
-        from flows.evaluate import evaluate as flow
+        with workflow_server(keep=keep_server) as server_answers:
+            remember = server_answers()
+            from flows.evaluate import evaluate as flow
 
-        def remember(flow: object, flow_run: "FlowRun", state: object) -> None:
-            """Note which process carries the flow run, until it ends, so that a killed one can be marked."""
-            record_run(server_home(), flow_run.id)
-            stack.callback(forget_run, server_home(), flow_run.id)
-
-        done = flow.with_options(on_running=[remember])(
-            str(truth), str(output), results=_text(results), masks=_text(masks), engine=engine,
-            settings=asdict(settings), hole=hole, seed=seed, ssim_window=ssim_window, i3d=_text(i3d),
-            cache=str(cache_folder(cache)), devices=devices, weights=_text(weights), verify_weights=verify_weights,
-        )  # fmt: skip
+            done = flow.with_options(on_running=[remember])(
+                str(truth), str(output), results=_text(results), masks=_text(masks), engine=engine,
+                settings=asdict(settings), hole=hole, seed=seed, ssim_window=ssim_window, i3d=_text(i3d),
+                cache=str(cache_folder(cache)), devices=devices, weights=_text(weights), verify_weights=verify_weights,
+            )  # fmt: skip
     console.quiet = False
     for name, reason in done["failed"].items():
         console.print(f"{name} failed: {reason}", style="red", markup=False, soft_wrap=True)

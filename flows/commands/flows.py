@@ -1,9 +1,7 @@
 """`propainter flows`: the optical flow of a dataset's clips; only what is new is computed."""
 
 import json
-import os
 import sys
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,19 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 from rich.table import Table
 
-from flows.commands.terminal import bytes_of, console, out
+from flows.commands.serving import prepare_for_prefect, workflow_server
+from flows.commands.terminal import EXIT_SOME_FAILED, bytes_of, console, out
 from flows.progress import JsonProgress, Progress, TerminalProgress, listening
-from flows.server import LocalServer, forget_run, mark_dead_runs, prefect_environment, record_run, server_home
 from propainter.core.errors import MediaError
 from propainter.core.settings import Engine, Precision, Storage
 from propainter.media.flo import FloType
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
-
     from flows.dataset_run import Summary
-
-EXIT_CLIPS_FAILED = 3
 
 
 def flows(
@@ -126,12 +120,12 @@ def flows(
     with listening(listener):
         summary = _run(given, listener, keep_server=keep_server)
     _tell(summary, log_format)
-    return EXIT_CLIPS_FAILED if summary.failed else 0
+    return EXIT_SOME_FAILED if summary.failed else 0
 
 
 def _run(given: dict[str, Any], listener: Progress, *, keep_server: bool) -> "Summary":
     """Look at the dataset first: where nothing is to do, no server is started and no flow run."""
-    _environment_before_prefect()
+    prepare_for_prefect()
     from flows.dataset_run import Run, Summary
     from flows.dataset_survey import Request, already_surveyed, survey_dataset
     from flows.parameters import request_from
@@ -140,22 +134,9 @@ def _run(given: dict[str, Any], listener: Progress, *, keep_server: bool) -> "Su
     survey = survey_dataset(request_from(Request, given, None), listener.note)
     if not survey.has_work:
         return Run(survey).summary()
-    with ExitStack() as stack:
-        server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
-        server.wait()
-        from prefect.context import refresh_global_settings_context
-
-        refresh_global_settings_context()  # it was imported before there was a server
-        mark_dead_runs(server_home())
-
-        def remember(flow: object, flow_run: "FlowRun", state: object) -> None:
-            """Note which process carries the flow run, until it ends, so that a killed one can be marked."""
-            record_run(server_home(), flow_run.id)
-            stack.callback(forget_run, server_home(), flow_run.id)
-
-        with already_surveyed(survey):
-            summary: Summary = precompute_flow.with_options(on_running=[remember])(**given)
-            return summary
+    with workflow_server(keep=keep_server) as server_answers, already_surveyed(survey):
+        summary: Summary = precompute_flow.with_options(on_running=[server_answers()])(**given)
+        return summary
 
 
 def _tell(summary: "Summary", log_format: str) -> None:
@@ -168,15 +149,6 @@ def _tell(summary: "Summary", log_format: str) -> None:
             table.add_row(name, reason)
         out.print(table, markup=False)
     out.print(summary.line, markup=False, soft_wrap=True)
-
-
-def _environment_before_prefect() -> None:
-    """Prefect reads its environment when it is imported, and here that is before a server is asked for."""
-    server_home().mkdir(parents=True, exist_ok=True, mode=0o700)
-    of_a_local_server = {"PREFECT_HOME", "PREFECT_PROFILES_PATH"}
-    for name, value in prefect_environment(server_home(), None).items():
-        if name not in of_a_local_server or "PREFECT_API_URL" not in os.environ:
-            os.environ.setdefault(name, value)
 
 
 def _given(**options: object) -> dict[str, object]:

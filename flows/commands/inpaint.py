@@ -2,31 +2,29 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.filesize import decimal
 from rich.table import Table
 
 from cache import maintenance
+from flows.commands.serving import workflow_server
 from flows.commands.terminal import Cache, bytes_of, console, out
 from flows.configuration import cache_folder, load_settings, nested
 from flows.progress import JsonProgress, Progress, TerminalProgress, listening
 from flows.record import was_written_by_us
-from flows.server import LocalServer, forget_run, mark_dead_runs, record_run, server_home
 from flows.tuning import AUTO, tune
 from propainter.core.errors import MaskError, MediaError, SettingsError
 from propainter.core.settings import Automatic, Codec, Engine, Mode, Precision, Quantize, Settings, Storage
 from tasks.inspect_inputs import already_inspected, inspect_inputs, require_mask
 from tasks.output import Output
-from tasks.plan import Inputs, demand
+from tasks.plan import Inputs, StagePlan, demand
 from tasks.weights import weights_folder
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
 
 
 def inpaint(
@@ -64,6 +62,8 @@ def inpaint(
     crf: int | None = None,
     keep_size: bool | None = None,
     save_fps: float | None = None,
+    save_frames: Annotated[bool, Parameter(negative="")] = False,
+    save_masked: Annotated[bool, Parameter(negative="")] = False,
     storage: Storage | None = None,
     cache: Cache = None,
     cache_size: str | None = None,
@@ -151,6 +151,10 @@ def inpaint(
         Result at the video's size, its pixels untouched outside the mask.
     save_fps
         Frames per second given to a folder of images.
+    save_frames
+        Also write the result's frames as PNG, to OUTPUT.report/frames.
+    save_masked
+        Also write what was given with the hole painted green, to masked in OUTPUT.report.
     storage
         How flow and frames are kept: default, fast (less compressed), exact (flow as float32).
     cache_size
@@ -217,35 +221,30 @@ def inpaint(
     place.check(video, overwrite=overwrite, is_ours=lambda: was_written_by_us(place))
     with ExitStack() as stack:
         stack.enter_context(listening(listener))
-        server = None
+        server_answers = None
         _require_readable(video, mask)
         require_mask(mask, settings)
         if not dry_run:
-            server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
+            server_answers = stack.enter_context(workflow_server(keep=keep_server))
         chosen: tuple[str, ...] = ()
         if preset == AUTO:
-            tuning = tune(video, mask, overrides, config=config, devices=devices)
+            tuning = tune(video, mask, overrides, config=config, devices=devices, weights=weights)
             settings, chosen = load_settings(overrides, preset=tuning.settings, config=config), tuning.as_notices()
         inputs = inspect_inputs(video.absolute(), mask.absolute() if mask else None, settings)
         inputs = replace(inputs, notices=(*chosen, *inputs.notices))
-        if server is None:
+        if server_answers is None:
             return _explain(
                 inputs, place, settings, root, devices, weights_folder(weights), verify_weights, fresh=not resume
             )
         stack.enter_context(already_inspected(inputs, place))
-        server.wait()
-        mark_dead_runs(server_home())
+        remember = server_answers()
         from flows.inpaint import inpaint as flow
-
-        def remember(flow: object, flow_run: "FlowRun", state: object) -> None:
-            """Note which process carries the flow run, until it ends, so that a killed one can be marked."""
-            record_run(server_home(), flow_run.id)
-            stack.callback(forget_run, server_home(), flow_run.id)
 
         done = flow.with_options(on_running=[remember])(
             str(video), str(mask) if mask else None, str(output), asdict(settings), cache=str(root), devices=devices,
             weights=str(weights) if weights else None, verify_weights=verify_weights,
             overwrite=overwrite, fresh=not resume, cache_size_bytes=bytes_of(cache_size),
+            save_frames=save_frames, save_masked=save_masked,
         )  # fmt: skip
     listener.finished(done["output"], done["report"])
     return 0
@@ -284,12 +283,16 @@ def _explain(
     fresh: bool,
 ) -> int:
     """--dry-run: what is cached, what would run, and what it would take of memory and on disk."""
-    from flows.inpaint import demand_of, prepare, projected_bytes
+    from flows.inpaint import prepare, projected_bytes
     from flows.record import Tally
     from tasks.projection import project_run, require_memory_for
 
     run = prepare(inputs, place, settings, cache=root, devices=devices, weights=weights, verify_weights=verify_weights)
-    demanded = demand(run.plan, lambda _, asked: asked) if fresh else demand_of(run)
+
+    def missing(stage: StagePlan, asked: Sequence[int]) -> Sequence[int]:
+        return asked if fresh else run.store.would_miss(stage.key, stage.spec, asked)
+
+    demanded = demand(run.plan, missing)
     tally = Tally()
     tally.planned(run.plan, demanded)
     memory = {

@@ -1,22 +1,23 @@
 """`propainter prepare`: folders of video to training data, and whether such data is still whole."""
 
-from contextlib import ExitStack
+import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from flows.commands.terminal import console, out
-from flows.progress import TerminalProgress, listening
-from flows.server import LocalServer, forget_run, mark_dead_runs, record_run, server_home
+from flows.commands.serving import prepare_for_prefect, workflow_server
+from flows.commands.terminal import EXIT_SOME_FAILED, console, out
+from flows.progress import JsonProgress, Progress, TerminalProgress, listening
 from propainter.core.errors import MediaError
 from propainter.core.settings import Engine, Storage
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
+    from flows.prepare_training import Summary
 
 EXIT_WRONG = 1
-EXIT_CLIPS_FAILED = 3
 
 
 def prepare(
@@ -37,6 +38,7 @@ def prepare(
     num_workers: int | None = None,
     verify: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
+    log_format: Literal["text", "json"] = "text",
     keep_server: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Make training data of the clips below ROOT: frames, holes, optical flow, lists. Run it again to go on.
@@ -77,6 +79,8 @@ def prepare(
         Check every file of OUTPUT and prepare nothing; the next run makes anew what is wrong.
     quiet
         Only errors and the last line.
+    log_format
+        Progress as text, or as one JSON object per line.
     keep_server
         Leave the workflow server running afterwards.
     """
@@ -85,28 +89,39 @@ def prepare(
         return _verify(output)
     if root is None or not root.is_dir():  # before what takes seconds to import
         raise MediaError(f"There is no folder {root or 'ROOT'}. Give one that holds clips.")
-    with ExitStack() as stack:
-        stack.enter_context(listening(TerminalProgress(console, out)))
-        server = stack.enter_context(LocalServer(server_home(), keep=keep_server))
-        server.wait()
-        mark_dead_runs(server_home())
-        from flows.prepare_training import prepare_training
+    given: dict[str, Any] = {
+        "root": str(root), "output": str(output), "width": width, "height": height, "seed": seed,
+        "test_share": test_share, "settings": _settings(engine, storage, raft_iter), "cache": _text(cache),
+        "devices": devices, "weights": _text(weights), "verify_weights": verify_weights,
+    }  # fmt: skip
+    listener: Progress = JsonProgress(sys.stderr) if log_format == "json" else TerminalProgress(console, out)
+    with listening(listener):
+        summary = _run(given, num_workers, keep_server=keep_server)
+    _tell(summary, log_format)
+    return EXIT_SOME_FAILED if summary.failed else 0
 
-        def remember(flow: object, flow_run: "FlowRun", state: object) -> None:
-            """Note which process carries the flow run, until it ends, so that a killed one can be marked."""
-            record_run(server_home(), flow_run.id)
-            stack.callback(forget_run, server_home(), flow_run.id)
 
-        summary = prepare_training.with_options(on_running=[remember])(
-            str(root), str(output), width=width, height=height, seed=seed, test_share=test_share,
-            settings=_settings(engine, storage, raft_iter), cache=_text(cache), devices=devices,
-            num_workers=num_workers, weights=_text(weights), verify_weights=verify_weights,
-        )  # fmt: skip
+def _run(given: dict[str, Any], num_workers: int | None, *, keep_server: bool) -> "Summary":
+    """Look at what there is first: where only the lists are to be written, no server is started and no flow run."""
+    prepare_for_prefect()
+    from flows.prepare_training import is_due, prepare_training
+
+    if not is_due(**given):
+        return prepare_training.fn(**given)
+    with workflow_server(keep=keep_server) as server_answers:
+        remember = server_answers()
+        summary: Summary = prepare_training.with_options(on_running=[remember])(**given, num_workers=num_workers)
+        return summary
+
+
+def _tell(summary: "Summary", log_format: str) -> None:
+    if log_format == "json":
+        out.print(json.dumps(asdict(summary)), markup=False, soft_wrap=True)
+        return
     for reasons in (summary.left_out, summary.failed):
         for name, reason in sorted(reasons.items()):
             out.print(f"{name}: {reason}", markup=False, soft_wrap=True)
     out.print(summary.line, markup=False, soft_wrap=True)
-    return EXIT_CLIPS_FAILED if summary.failed else 0
 
 
 def _verify(output: Path) -> int:

@@ -20,6 +20,10 @@ from propainter.media.resize import whole_frames
 FEATHER_PX = 3
 """Over this much of the hole's rim an enlarged fill blends into the source, so that its softness shows no edge."""
 
+PAINT = (0, 255, 0)
+PAINT_SHARE = 0.6
+"""As the released code marks the hole in the source that it shows."""
+
 _AT_A_TIME = 8
 """Frames of fill held at once."""
 
@@ -64,6 +68,12 @@ def composite_frames(
                 yield _at_source_size(frame, patch, hole, geometry, colour, spec.pixel_format)
             else:
                 yield _resized(frame, patch, hole, geometry, colour, spec)
+
+
+def painted(frames_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A fill that shows where the hole is: RGB frames under a translucent green. Same shape."""
+    mixed = frames_THW3 * np.float32(1 - PAINT_SHARE) + np.array(PAINT, np.float32) * np.float32(PAINT_SHARE)
+    return np.rint(mixed).astype(np.uint8)
 
 
 def _at_source_size(

@@ -133,6 +133,32 @@ def test_before_it_is_created_everything_is_missing_and_nothing_can_be_read_or_w
         store.write(KEY, 0, FLOW[:4])
 
 
+def test_what_would_be_missing_is_told_without_creating_anything(store: Store, links: bool) -> None:
+    _write_all(store)
+    edited = StageKey("estimate_flow", ("a", "b", "x"))
+    before = _files(store.root)
+    assert store.would_miss(KEY, SPEC, [0, 2]) == []
+    assert store.would_miss(edited, SPEC, range(3)) == ([2] if links else [0, 1, 2])
+    other_layout = flow_spec(10, 8, 16, 4, "exact")
+    assert store.would_miss(StageKey("estimate_flow", ("a", "b", "c"), "exact"), other_layout, range(3)) == [0, 1, 2]
+    assert _files(store.root) == before
+    store.create(edited, SPEC, {})
+    assert store.missing(edited) == ([2] if links else [0, 1, 2])
+
+
+def test_an_entry_that_create_would_set_aside_and_a_broken_segment_count_as_missing(store: Store, links: bool) -> None:
+    _write_all(store)
+    folder = entry_folder(store.root, KEY.stage, KEY.digest)
+    broken = folder / "c.1.0.0.0.0"
+    broken.write_bytes(broken.read_bytes()[:-1])
+    assert store.would_miss(KEY, SPEC, range(3)) == [1]
+    (folder / "recipe.json").unlink()
+    assert store.would_miss(KEY, SPEC, range(3)) == ([1] if links else [0, 1, 2])
+    assert broken.exists()
+    store.create(KEY, SPEC, {})
+    assert store.missing(KEY) == ([1] if links else [0, 1, 2])
+
+
 def test_the_recipe_is_kept_beside_the_array_for_people_to_read(store: Store) -> None:
     store.create(KEY, SPEC, {"iterations": 20})
     recipe = json.loads((entry_folder(store.root, KEY.stage, KEY.digest) / "recipe.json").read_text())

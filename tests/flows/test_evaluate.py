@@ -12,6 +12,7 @@ from clips import draw_clip, read_frames, write_frames, write_masks
 
 from cache.journal import committed_counts
 from flows.commands import evaluate as command
+from flows.commands import serving
 from flows.evaluate import evaluate
 from propainter.core.errors import OutputError, SettingsError
 from propainter.core.frames import FrameRange
@@ -194,8 +195,8 @@ class NoServer:
 def test_the_command_tells_the_figures_and_leaves_with_3_where_a_clip_failed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: bool, status: int
 ) -> None:
-    monkeypatch.setattr(command, "LocalServer", NoServer)
-    monkeypatch.setattr(command, "server_home", lambda: folder / "server")
+    monkeypatch.setattr(serving, "LocalServer", NoServer)
+    monkeypatch.setattr(serving, "server_home", lambda: folder / "server")
     if broken:
         (folder / "results" / "bear" / "00009.png").unlink()
     left = command.evaluate(

@@ -19,7 +19,7 @@ from cache.maintenance import verify
 from cache.store import Store
 from flows import dataset_run, dataset_survey
 from flows.cli import main
-from flows.commands import flows as command
+from flows.commands import serving
 from flows.configuration import load_settings
 from flows.dataset_run import Summary, require_space
 from flows.dataset_survey import Request, survey_dataset
@@ -372,12 +372,12 @@ def test_the_command_ends_with_3_where_a_clip_failed_and_starts_no_server_for_no
     dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], prefect_server: str
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", prefect_server)
-    monkeypatch.setattr(command, "server_home", lambda: dataset.parent / "server")
+    monkeypatch.setattr(serving, "server_home", lambda: dataset.parent / "server")
     assert flows(dataset, "--num_workers", "2", "--height", "32", "--width", "48") == 0
     assert "3 clips: 3 computed" in capsys.readouterr().out
 
     write_frames(dataset / "JPEGImages" / "one", draw_clip(1)[0])
-    monkeypatch.setattr(command, "LocalServer", None)
+    monkeypatch.setattr(serving, "LocalServer", None)
     assert flows(dataset, "--height", "32", "--width", "48") == 3
     printed = capsys.readouterr().out
     assert "4 clips: 0 computed, 3 in the cache already, 0 exported, 1 failed" in printed

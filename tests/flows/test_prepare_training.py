@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from clips import draw_clip, write_frames, write_video
 from cache.journal import committed_counts
 from cache.layout import FLOW_STEP_PX
 from flows.cli import main
+from flows.commands import serving
 from flows.prepare_training import Summary, prepare_training
 from propainter.core.errors import MissingSegmentError, OutputError, SettingsError
 from propainter.media.folder import read_rgb
@@ -184,6 +186,38 @@ def test_a_spawned_worker_makes_the_samples_of_each_epoch(once: tuple[Path, Summ
             torch.testing.assert_close(spawned[0], here, rtol=0, atol=0)
         holes.append(batch.holes)
     assert not torch.equal(*holes)
+
+
+def test_the_command_starts_no_server_where_nothing_is_due_and_one_where_flow_is_lacking(
+    root: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.setattr(serving, "server_home", lambda: root.parent / "server")
+    out = root.parent / "out"
+    shutil.rmtree(root / "broken")
+
+    def summary() -> dict[str, Any]:
+        with pytest.raises(SystemExit) as ended:
+            main([
+                "prepare", str(root), "-o", str(out), "--width", "64", "--height", "48", "--engine", "classical",
+                "--devices", "cpu", "--log-format", "json",
+            ])  # fmt: skip
+        assert ended.value.code == 0
+        printed = capsys.readouterr()
+        assert {json.loads(line)["event"] for line in printed.err.splitlines()} >= {"planned", "closed"}
+        return dict(json.loads(printed.out))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(serving, "LocalServer", None)
+        said = summary()
+        assert (said["prepared"], said["ready"], said["failed"]) == (0, 2, {})
+        assert json.loads((out / "dataset.json").read_text())["failed"] == {}
+        shutil.rmtree(out / "store" / "v1" / "estimate_flow")
+        shutil.rmtree(out / "store" / "v1" / ".segments")
+        with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+            main(["prepare", str(root), "-o", str(out), "--width", "64", "--height", "48", "--engine", "classical"])
+    assert summary()["ready"] == 2
+    assert verify_dataset(out) == ()
 
 
 def test_what_cannot_be_prepared_is_one_line(

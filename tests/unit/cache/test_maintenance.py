@@ -47,9 +47,10 @@ def test_listing_has_the_one_used_last_first_and_says_what_is_incomplete(store: 
     old = _entry(store, "refine_frames", "ab", used_days_ago=2)
     new = _entry(store, "refine_frames", "cd", finished=False)
     first, second = list_entries(store.root)
-    assert (first.digest, first.complete, first.segments, first.size_bytes) == (new.digest, False, None, None)
+    assert (first.digest, first.complete, first.segments) == (new.digest, False, None)
     assert (second.digest, second.complete, second.segments) == (old.digest, True, 2)
-    assert second.size_bytes == sum(path.stat().st_size for path in second.path.glob("c.*"))
+    for entry in (first, second):
+        assert entry.size_bytes == sum(path.stat().st_size for path in entry.path.glob("c.*")) > 0
 
 
 def test_the_total_has_one_line_per_stage(store: Store) -> None:
