@@ -25,7 +25,7 @@ from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, 
 from tasks.sources import read_holes
 from tasks.weights import Weights
 
-EPOCH = 2
+EPOCH = 3
 CONTEXT_PAIRS = 5
 """5 here, 10 for pixels: the released code differs, and parity needs it."""
 

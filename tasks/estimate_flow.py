@@ -20,7 +20,7 @@ from tasks.memory import Job, within_memory
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.weights import Weights
 
-EPOCH = 2
+EPOCH = 3
 SEGMENT_PAIRS = 16
 
 

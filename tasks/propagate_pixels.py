@@ -21,7 +21,7 @@ from tasks.memory import Job, within_memory
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.sources import read_holes
 
-EPOCH = 1
+EPOCH = 2
 CONTEXT_FRAMES = 10
 LONGEST_SEGMENT_FRAMES = 100
 

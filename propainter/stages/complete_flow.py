@@ -30,4 +30,4 @@ def complete_flow(
     """
     if network is not None:
         return flow_completion.complete(network, flow, hole, core=core, directions_at_once=directions_at_once)
-    return completion.complete(flow if isinstance(flow, np.ndarray) else np.stack(flow), hole)[core]
+    return completion.complete(flow, hole)[core]

@@ -6,121 +6,83 @@ nothing is read from a band around it.
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from propainter.models.classical.membrane import hole_box, near, spread
+from propainter.models.classical.plane import Box, Floats, plane_motions, squared_length, tolerance_px2
+from propainter.ops.propagation import Pairs
 
 BAND_PX = 24
 """How far the object's motion leaks out of the hole: measured, see docs/stages/classical-engine.md."""
 
-_SAMPLES = 3000
-_MIN_SAMPLES = 12
 _MIN_KNOWN = 0.05
-_INLIER_PX = 0.5
-_RESIDUAL_PX = 1.0
-"""What the rim adds counts by 1 / (1 + (residual / this)^2): a passing object's motion must not flow into the hole."""
-
-_GOOD_FIT = 0.5
-
+_RESIDUAL_PX2 = 1.0
 _MARGIN_PX = 8
 
-
-def complete(flow: NDArray[np.float32], hole: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Fill flow inside holes; known flow comes back unchanged. Shapes as in stages.complete_flow."""
-    out = flow.copy()
-    for pair in range(len(flow)):
-        for direction in (0, 1):
-            inside = hole[pair + direction]
-            if inside.any():
-                background = estimate_background(flow[pair, direction], inside)
-                box = background.box
-                np.copyto(out[pair, direction][:, *box], background.flow, where=inside[box])
-    return out
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Background:
     """The background's flow (2, rows, columns) in a box of the frame."""
 
-    box: tuple[slice, slice]
-    flow: NDArray[np.float32]
+    box: Box
+    flow: Floats
 
 
-def estimate_background(flow_2HW: NDArray[np.float32], hole: NDArray[np.bool_]) -> Background:
-    """What the background does in the hole, which is not empty, and in the band around it; elsewhere flow as given."""
+def complete(flow: Pairs, hole: Bools) -> Floats:
+    """Fill flow inside holes; known flow comes back unchanged. Shapes as in stages.complete_flow."""
+    out = np.empty((len(flow), 2, 2, *hole.shape[1:]), np.float32)
+    for pair in range(len(out)):
+        out[pair] = flow[pair]
+        inside = hole[pair : pair + 2]
+        if inside.any():
+            _complete_pair(out[pair], inside)
+    return out
+
+
+def _complete_pair(pair_22HW: Floats, hole_2HW: Bools) -> None:
+    unseen_2HW = np.stack([_with_band(hole) for hole in hole_2HW])
+    boxes = [hole_box(unseen, _MARGIN_PX) if unseen.any() else None for unseen in unseen_2HW]
+    motions = plane_motions(pair_22HW, unseen_2HW, boxes)
+    for flow_2HW, hole, unseen, box, motion_2HW in zip(pair_22HW, hole_2HW, unseen_2HW, boxes, motions, strict=True):
+        if box is not None and motion_2HW is not None:
+            here = flow_2HW[:, *box]
+            np.copyto(here, _with_surroundings(here, motion_2HW, unseen[box]), where=hole[box])
+
+
+def around_hole(flow_2HW: Floats, hole: Bools) -> Background:
+    """What the background does in the band around a hole that is not empty, by flow that is completed; elsewhere flow
+    as given. The hole's inside tells the motion, the flow beyond the band what is to be added to it."""
     unseen = _with_band(hole)
-    flow_HW2 = flow_2HW.transpose(1, 2, 0)
-    box = hole_box(unseen, margin_px=_MARGIN_PX)
-    motion = _motion(flow_HW2, unseen, box)
-    residual = flow_HW2[box] - motion
-    residual /= 1 + np.square(residual / _RESIDUAL_PX).sum(axis=-1, keepdims=True)
-    filled_HW2 = np.where(unseen[box][..., None], motion + spread(residual, unseen[box]), flow_HW2[box])
-    return Background(box=box, flow=filled_HW2.transpose(2, 0, 1))
+    box = hole_box(unseen, _MARGIN_PX)
+    here = flow_2HW[:, *box]
+    band = unseen[box] & ~hole[box]
+    filled_2HW = _with_surroundings(here, _affine_motion(here, hole[box]), band)
+    return Background(box=box, flow=np.where(band, filled_2HW, here))
 
 
-def _with_band(hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _with_surroundings(flow_2HW: Floats, motion_2HW: Floats, unseen: Bools) -> Floats:
+    """The motion and, spread from where flow is known, by how much flow differs from it. A difference d counts by
+    1 / (1 + d^2 / tolerance): a passing object's motion must not flow into the hole."""
+    residual = flow_2HW - motion_2HW
+    residual /= 1 + squared_length(residual) / tolerance_px2(motion_2HW, _RESIDUAL_PX2)
+    return motion_2HW + spread(residual.transpose(1, 2, 0), unseen).transpose(2, 0, 1)
+
+
+def _affine_motion(flow_2HW: Floats, inside: Bools) -> Floats:
+    """The affine map nearest to the flow of the inside, everywhere."""
+    rows, columns = np.nonzero(inside)
+    middle = rows.mean(), columns.mean()
+    places = np.stack([np.ones(len(rows)), rows - middle[0], columns - middle[1]], axis=-1)
+    (shift, by_row, by_column), *_ = np.linalg.lstsq(places, flow_2HW[:, inside].T, rcond=None)
+    y, x = np.ogrid[: inside.shape[0], : inside.shape[1]]
+    motion = [s + (y - middle[0]) * r + (x - middle[1]) * c for s, r, c in zip(shift, by_row, by_column, strict=True)]
+    return np.stack(motion).astype(np.float32)
+
+
+def _with_band(hole: Bools) -> Bools:
     """The hole alone where the band would leave next to nothing of the frame."""
     wide = near(hole, min(BAND_PX, min(hole.shape) // 8))
     return wide if wide.mean() < 1 - _MIN_KNOWN else hole
-
-
-def _motion(flow_HW2: NDArray[np.float32], unseen: NDArray[np.bool_], box: tuple[slice, slice]) -> NDArray[np.float32]:
-    """The plane that the frame moves with, inside box; the plane of the hole's surroundings where that explains them
-    better (a near wall in front of a far scene)."""
-    height, width = unseen.shape
-    frame = slice(0, height), slice(0, width)
-    far = _plane_motion(flow_HW2, unseen, frame, box)
-    if far is None:
-        return np.zeros_like(flow_HW2[box])
-    rim = ~unseen[box]
-    if not rim.any() or _fit(flow_HW2[box], far, rim) > _GOOD_FIT:
-        return far
-    rows, columns = box
-    grow_rows, grow_columns = rows.stop - rows.start, columns.stop - columns.start
-    near_box = (
-        slice(max(rows.start - grow_rows, 0), min(rows.stop + grow_rows, height)),
-        slice(max(columns.start - grow_columns, 0), min(columns.stop + grow_columns, width)),
-    )
-    near = _plane_motion(flow_HW2, unseen, near_box, box)
-    if near is None or _fit(flow_HW2[box], near, rim) < _fit(flow_HW2[box], far, rim):
-        return far
-    return near
-
-
-def _fit(flow_HW2: NDArray[np.float32], motion_HW2: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
-    error_px2 = np.square(flow_HW2[where] - motion_HW2[where]).sum(axis=-1)
-    return float((1 / (1 + error_px2)).mean())
-
-
-def _plane_motion(
-    flow_HW2: NDArray[np.float32], unseen: NDArray[np.bool_], source: tuple[slice, slice], box: tuple[slice, slice]
-) -> NDArray[np.float32] | None:
-    """Fit a homography to the known flow of source, else an affine map, else a shift; its flow inside box.
-
-    None where less is known than decides anything. The random draws are seeded: the result is a function of the flow.
-    """
-    rows, columns = source
-    step = max(1, int(((rows.stop - rows.start) * (columns.stop - columns.start) / _SAMPLES) ** 0.5))
-    y, x = np.nonzero(~unseen[rows.start : rows.stop : step, columns.start : columns.stop : step])
-    if len(y) < _MIN_SAMPLES:
-        return None
-    start = np.stack([x * step + columns.start, y * step + rows.start], axis=-1).astype(np.float32)
-    moved = flow_HW2[y * step + rows.start, x * step + columns.start]
-    box_rows, box_columns = np.mgrid[box]
-    grid = np.stack([box_columns, box_rows], axis=-1).astype(np.float32)
-    limit_px = float(np.abs(moved).max()) + 0.05 * max(unseen.shape)
-    moved_to = start + moved
-    for kind in ("homography", "affine"):
-        cv2.setRNGSeed(0)
-        if kind == "homography":
-            plane = cv2.findHomography(start, moved_to, cv2.RANSAC, _INLIER_PX)[0]
-        else:
-            affine = cv2.estimateAffine2D(start, moved_to, ransacReprojThreshold=_INLIER_PX)[0]
-            plane = None if affine is None else np.vstack([affine, [0, 0, 1]])
-        if plane is not None:
-            motion = (cv2.perspectiveTransform(grid, plane) - grid).astype(np.float32)
-            if np.isfinite(motion).all() and np.abs(motion).max() <= limit_px:
-                return motion
-    return np.broadcast_to(np.median(moved, axis=0).astype(np.float32), grid.shape)

@@ -1,5 +1,6 @@
 """What no frame shows: made up from the frame itself, smooth and therefore steady in time."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +15,9 @@ def fill_in_frame(propagated: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     A frame of which nothing is known is a copy of the nearest one that has something; grey where there is none.
     """
-    out = propagated[..., :3].copy()
+    out = np.empty((*propagated.shape[:3], 3), np.uint8)
+    for packed, frame in zip(propagated, out, strict=True):
+        cv2.cvtColor(packed, cv2.COLOR_RGBA2RGB, frame)
     unknown = propagated[..., 3] != KNOWN
     blank = unknown.all(axis=(1, 2))
     for t in np.flatnonzero(unknown.any(axis=(1, 2)) & ~blank):

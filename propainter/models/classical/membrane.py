@@ -22,9 +22,12 @@ def hole_box(hole: NDArray[np.bool_], margin_px: int = 0) -> tuple[slice, slice]
 
 
 def near(hole: NDArray[np.bool_], distance_px: int) -> NDArray[np.bool_]:
-    """The hole, which is not empty, and what lies within a distance of it."""
-    away_px = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 3)
-    return np.asarray(away_px <= distance_px)
+    """The hole and what lies within a distance of it."""
+    out = np.zeros_like(hole)
+    if hole.any():
+        box = hole_box(hole, distance_px)
+        out[box] = cv2.distanceTransform((~hole[box]).astype(np.uint8), cv2.DIST_L2, 3) <= distance_px
+    return out
 
 
 def spread(values: NDArray[np.float32], unknown: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -41,7 +44,7 @@ def spread(values: NDArray[np.float32], unknown: NDArray[np.bool_]) -> NDArray[n
     if not unknown.any():
         return out
     box = hole_box(unknown, _MARGIN_PX)
-    out[box] = _solve(np.where(unknown[box][..., None], np.float32(0), values[box]), unknown[box])
+    out[box] = _solve(np.where(unknown[box][..., None], np.float32(0), out[box]), unknown[box])
     return out
 
 
@@ -58,8 +61,9 @@ def _solve(values: NDArray[np.float32], unknown: NDArray[np.bool_]) -> NDArray[n
     coarse_unknown = weight < 1e-3
     coarse = np.where(coarse_unknown[..., None], np.float32(0), total / np.maximum(weight, 1e-3)[..., None])
     guess = cv2.resize(_solve(coarse, coarse_unknown), (width, height), interpolation=cv2.INTER_LINEAR)
-    out = np.where(unknown[..., None], guess.reshape(values.shape), values)
+    out = values.copy()
+    where = unknown.view(np.uint8)
+    cv2.copyTo(guess, where, out)
     for _ in range(_SWEEPS):
-        mean = cv2.filter2D(out, -1, _CROSS, borderType=cv2.BORDER_REPLICATE).reshape(values.shape)
-        np.copyto(out, mean, where=unknown[..., None])
+        cv2.copyTo(cv2.filter2D(out, -1, _CROSS, borderType=cv2.BORDER_REPLICATE), where, out)
     return out

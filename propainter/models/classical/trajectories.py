@@ -7,16 +7,21 @@ Points are N, arrays of x and y in pixels; frames T, rows H, columns W.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from propainter.models.classical.completion import estimate_background
+from propainter.models.classical.completion import around_hole
 from propainter.models.classical.membrane import hole_box, near, spread
+from propainter.models.classical.plane import squared_length
 from propainter.ops.consistency import RELATIVE_TOLERANCE, TOLERANCE_PX2
 from propainter.ops.propagation import HOLE, KNOWN
 
 _RIM_PX = 3
 _EXPOSURE_SAMPLES = 3000
+_REMAP_LIMIT = 1 << 14
+"""Points at a time: OpenCV's remap numbers them by 16 bits."""
+
 _DARK = 4.0
 """Grey levels added before brightness is compared, so that noise in the dark does not count as a change."""
 
@@ -80,7 +85,10 @@ def fill_along_trajectories(
     """Shapes, units and result as in stages.propagate_pixels; the codes are KNOWN and HOLE alone."""
     count = len(frames)
     wanted = range(count)[core]
-    out = np.concatenate([frames[core], np.where(hole[core], HOLE, KNOWN).astype(np.uint8)[..., None]], axis=-1)
+    out = np.empty((len(wanted), *frames.shape[1:3], 4), np.uint8)
+    for frame, packed in zip(frames[core], out, strict=True):
+        cv2.cvtColor(frame, cv2.COLOR_RGB2RGBA, packed)
+    out[..., 3] = np.where(hole[core], np.uint8(HOLE), np.uint8(KNOWN))
     traced = _trace(frames, hole, flow)
     ahead: dict[int, _Found] = {}
     origins = None
@@ -134,10 +142,10 @@ def _follow_background(pair_22HW: NDArray[np.float32], hole: Bools, unsure: Bool
     for direction in (0, 1):
         seen_in = t + direction
         if hole[seen_in].any():
-            background = estimate_background(pair_22HW[direction], hole[seen_in])
+            background = around_hole(pair_22HW[direction], hole[seen_in])
             here = pair_22HW[direction][:, *background.box]
-            error_px2 = np.square(here - background.flow).sum(axis=0)
-            size_px2 = np.square(background.flow).sum(axis=0)
+            error_px2 = squared_length(here - background.flow)
+            size_px2 = squared_length(background.flow)
             unsure[seen_in][background.box] |= error_px2 > RELATIVE_TOLERANCE * size_px2 + TOLERANCE_PX2
             here[:] = background.flow
 
@@ -163,12 +171,12 @@ def _steps(points: Points, flow_2HW: NDArray[np.float32], check_2HW: NDArray[np.
     """Where flow takes the points; lost where they leave the frame, or the flow back does not agree."""
     height, width = flow_2HW.shape[1:]
     y, x = points
-    step_N2 = flow_2HW[:, y, x].T
-    to_x, to_y = x + step_N2[:, 0], y + step_N2[:, 1]
+    step_2N = flow_2HW[:, y, x]
+    to_x, to_y = x + step_2N[0], y + step_2N[1]
     inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
-    back_N2 = check_2HW[:, _nearest(to_y, height), _nearest(to_x, width)].T
-    size_px2 = np.square(step_N2).sum(axis=1) + np.square(back_N2).sum(axis=1)
-    agrees = np.square(step_N2 + back_N2).sum(axis=1) < RELATIVE_TOLERANCE * size_px2 + TOLERANCE_PX2
+    back_2N = check_2HW[:, _nearest(to_y, height), _nearest(to_x, width)]
+    size_px2 = squared_length(step_2N) + squared_length(back_2N)
+    agrees = squared_length(step_2N + back_2N) < RELATIVE_TOLERANCE * size_px2 + TOLERANCE_PX2
     return _Steps(x=to_x.astype(np.float32), y=to_y.astype(np.float32), lost=~(inside & agrees))
 
 
@@ -213,7 +221,7 @@ def _collect(frames: NDArray[np.uint8], exposure: Floats, t: int, points: Points
     seen = frame_N >= 0
     colours = np.zeros((len(frame_N), 3), np.float32)
     gain = np.exp(exposure[t] - exposure[frame_N[seen]])
-    colours[seen] = (sample_cubic(frames, frame_N[seen], x_N[seen], y_N[seen]) + _DARK) * gain - _DARK
+    colours[seen] = (sample(frames, frame_N[seen], x_N[seen], y_N[seen]) + _DARK) * gain - _DARK
     return _Found(colours=colours, distances=np.where(seen, np.abs(frame_N - t), 0).astype(np.float32))
 
 
@@ -244,26 +252,12 @@ def _paint(out: NDArray[np.uint8], hole: Bools, points: Points, found: list[_Fou
     out[*at, 3] = KNOWN
 
 
-def sample_cubic(frames: NDArray[np.uint8], frame_N: Ints, x_N: Floats, y_N: Floats) -> Floats:
-    """Colours (N, 3) of frames (T, H, W, 3) at places inside the picture, by Catmull-Rom interpolation."""
-    _, height, width = frames.shape[:3]
-    pixels = frames.reshape(-1, 3)
-    left, top = np.floor(x_N).astype(np.intp), np.floor(y_N).astype(np.intp)
-    columns = [np.clip(left + i, 0, width - 1) for i in (-1, 0, 1, 2)]
-    weights_x = _catmull_rom(x_N - left)
-    out = np.zeros((len(x_N), 3), np.float32)
-    for i, weight_y in zip((-1, 0, 1, 2), _catmull_rom(y_N - top), strict=True):
-        row = (frame_N * height + np.clip(top + i, 0, height - 1)) * width
-        for column, weight_x in zip(columns, weights_x, strict=True):
-            out += pixels[row + column] * (weight_x * weight_y)[:, None].astype(np.float32)
+def sample(frames: NDArray[np.uint8], frame_N: Ints, x_N: Floats, y_N: Floats) -> NDArray[np.uint8]:
+    """Colours (N, 3) of frames (T, H, W, 3) at places inside the picture, by cubic interpolation."""
+    out = np.empty((len(x_N), 3), np.uint8)
+    for t in np.unique(frame_N):
+        here = np.flatnonzero(frame_N == t)
+        for some in np.array_split(here, len(here) // _REMAP_LIMIT + 1):
+            places = x_N[None, some], y_N[None, some]
+            out[some] = cv2.remap(frames[t], *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)[0]
     return out
-
-
-def _catmull_rom(t: NDArray[np.floating]) -> tuple[NDArray[np.floating], ...]:
-    square, cube = t * t, t * t * t
-    return (
-        -0.5 * cube + square - 0.5 * t,
-        1.5 * cube - 2.5 * square + 1,
-        -1.5 * cube + 2 * square + 0.5 * t,
-        0.5 * cube - 0.5 * square,
-    )
