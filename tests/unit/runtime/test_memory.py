@@ -4,11 +4,10 @@ from propainter.runtime.memory import MemorySampler
 
 
 def test_memory_that_was_held_for_a_moment_shows_in_the_peak() -> None:
-    with MemorySampler(interval_s=3600) as sampler:
-        # Not from the heap, where an earlier test may have left as much free.
-        with mmap.mmap(-1, 64 << 20) as block:
-            block.write(b"x" * len(block))
-            sampler.sample()
+    # Not from the heap, where an earlier test may have left as much free.
+    with MemorySampler(interval_s=3600) as sampler, mmap.mmap(-1, 64 << 20) as block:
+        block.write(b"x" * len(block))
+        sampler.sample()
     first, held, _ = sampler.samples
     assert held.rss_bytes - first.rss_bytes > 60 << 20
     assert sampler.peak_bytes >= held.rss_bytes
