@@ -23,7 +23,7 @@ from propainter.core.geometry import Geometry
 from propainter.core.settings import Settings
 from propainter.media.dataset import Clip, files_of, stamp_of
 from propainter.media.source import open_source
-from propainter.models.raft.network import MIN_SIDE_PX, Raft
+from propainter.models.raft.network import MIN_SIDE_PX, LastFrame, Raft
 from propainter.runtime.footprint import Tile
 from propainter.stages.estimate_flow import estimate_flow as stage
 from propainter.stages.extract_frames import extract_frames
@@ -148,10 +148,11 @@ def _computed(share: Share, segments: Sequence[int]) -> Iterator[tuple[int, NDAr
     with open_source(share.flow.clip.path) as video:
         geometry = _geometry(video.info.height_px, video.info.width_px, settings)
         frames = np.empty((0, geometry.height_px, geometry.width_px, 3), np.uint8)
-        decoded_to = 0
+        decoded_to, last = 0, LastFrame()
         for index in segments:
             needed = frames_of(share.flow.plan.segments[index].tile.core)
-            shared = frames[-1:] if decoded_to > needed.start else frames[:0]
+            goes_on = decoded_to > needed.start
+            shared, last = (frames[-1:], last) if goes_on else (frames[:0], LastFrame())
             new = video.read(FrameRange(needed.start + len(shared), needed.stop))
             frames = np.concatenate((shared, extract_frames(new, geometry)))
             decoded_to = needed.stop
@@ -165,15 +166,17 @@ def _computed(share: Share, segments: Sequence[int]) -> Iterator[tuple[int, NDAr
                 flow, _ = within_memory(
                     job,
                     memory_of(job),
-                    partial(_estimate, frames, raft, estimate.raft_iter),
+                    partial(_estimate, frames, raft, estimate.raft_iter, last),
                     sharing=len(share.devices),
                 )
                 seconds = time.perf_counter() - started
             yield index, to_storage(flow, settings.storage), seconds
 
 
-def _estimate(frames: NDArray[np.uint8], raft: Raft | None, iterations: int, tile: Tile) -> NDArray[np.float32]:
-    return stage(frames, raft, iterations=iterations, flows_at_once=tile.at_once)
+def _estimate(
+    frames: NDArray[np.uint8], raft: Raft | None, iterations: int, last: LastFrame, tile: Tile
+) -> NDArray[np.float32]:
+    return stage(frames, raft, iterations=iterations, flows_at_once=tile.at_once, last=last)
 
 
 def _geometry(height_px: int, width_px: int, settings: Settings) -> Geometry:

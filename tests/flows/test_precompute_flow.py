@@ -34,7 +34,7 @@ from propainter.models.raft.network import Raft, flow_both_ways
 from propainter.runtime.budget import Budget
 from tasks import precompute_flow as compute
 from tasks.dataset import read_frames_of
-from tasks.estimate_flow import plan_estimate_flow
+from tasks.estimate_flow import SEGMENT_PAIRS, plan_estimate_flow
 from tasks.extract_frames import plan_extract_frames
 from tasks.inspect_inputs import inspect_inputs
 from tasks.weights import Weights
@@ -328,13 +328,39 @@ def test_with_raft_too_a_clip_has_the_entry_that_inpaint_would_make(
     np.testing.assert_array_equal(stored, np.rint(64 * expected_px).astype(np.int16))
 
 
+def test_raft_encodes_each_frame_of_a_task_once_and_segments_stay_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = Clip(name="clip.mkv", path=write_video(tmp_path / "clip.mkv", draw_clip(SEGMENT_PAIRS + 3, 128, 128)[0]))
+    weights = Weights(folder=tmp_path, digests=((RAFT.file_name, "0123"),), verified=False)
+    settings = load_settings({"engine": "propainter", "storage": "exact", "estimate_flow": {"raft_iter": 1}})
+    flow = compute.plan_clip(clip, read_frames_of(clip), stamp_of(files_of(clip)).text, weights, settings)
+    network, encoded = Raft(), []
+    encode = network.encode
+    monkeypatch.setattr(network, "encode", lambda frames: encoded.append(len(frames)) or encode(frames))
+    monkeypatch.setattr(compute.networks, "raft", lambda weights, device, precision: network)
+
+    def flow_of(name: str, *shares: tuple[int, ...]) -> Any:
+        for segments in shares:
+            share = compute.Share(
+                flow=flow, segments=segments, cache=tmp_path / name, devices=("cpu",), weights=weights
+            )
+            compute.precompute_flow.fn(share)
+        return Store(tmp_path / name).read(flow.plan.key, FrameRange(0, SEGMENT_PAIRS + 2))
+
+    together = flow_of("together", (0, 1))
+    assert sum(encoded) == SEGMENT_PAIRS + 3
+    np.testing.assert_array_equal(together, flow_of("apart", (0,), (1,)))
+    assert sum(encoded) == 2 * (SEGMENT_PAIRS + 3) + 1
+
+
 def test_two_clips_are_computed_on_two_devices_at_the_same_time(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = Weights(folder=tmp_path, digests=((RAFT.file_name, "0123"),), verified=False)
     together, used = Barrier(2, timeout=20), []
 
-    def estimate(frames: Any, device: str, *, iterations: int, flows_at_once: int) -> Any:
+    def estimate(frames: Any, device: str, *, iterations: int, **_: object) -> Any:
         together.wait()  # breaks where one clip waits for the other's device
         used.append(device)
         return np.zeros((len(frames) - 1, 2, 2, *frames.shape[1:3]), np.float32)

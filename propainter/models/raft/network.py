@@ -29,6 +29,24 @@ class FrameFeatures:
     matching_T256hw: Tensor
     context_T256hw: Tensor
 
+    def of_last(self) -> "FrameFeatures":
+        """Of the last frame alone."""
+        return FrameFeatures(
+            matching_T256hw=self.matching_T256hw[-1:].clone(), context_T256hw=self.context_T256hw[-1:].clone()
+        )
+
+    def to(self, device: torch.device) -> "FrameFeatures":
+        return FrameFeatures(
+            matching_T256hw=self.matching_T256hw.to(device), context_T256hw=self.context_T256hw.to(device)
+        )
+
+
+@dataclass(slots=True)
+class LastFrame:
+    """Where one run of frames leaves its last frame's features for the run that begins with that frame."""
+
+    features: FrameFeatures | None = None
+
 
 class Raft(nn.Module):
     """Optical flow; parameters as in the checkpoint raft-things.pth."""
@@ -87,8 +105,9 @@ class Raft(nn.Module):
 
 @torch.inference_mode()
 def flow_both_ways(
-    raft: Raft, frames: NDArray[np.uint8], *, iterations: int = 20, flows_at_once: int = 2
-) -> NDArray[np.float32]:
+    raft: Raft, frames: NDArray[np.uint8], *, iterations: int = 20, flows_at_once: int = 2,
+    last: LastFrame | None = None,
+) -> NDArray[np.float32]:  # fmt: skip
     """Flow between neighbours in a run of frames.
 
     Args:
@@ -96,6 +115,8 @@ def flow_both_ways(
         frames: RGB, (T, H, W, 3), T at least 2; sides multiples of 8 and at least 128.
         iterations: updates per pair; more is slower and finer.
         flows_at_once: refined together, two of them a pair; a matter of memory, not of result.
+        last: if it holds features they are those of the first frame, which is not encoded again; holds the last one's
+            afterwards. Encoded alone or with others, a frame's features are the same bits.
 
     Returns:
         (T - 1, 2, 2, H, W) in pixels: pair, forward or backward, (dx, dy).
@@ -108,7 +129,7 @@ def flow_both_ways(
     device = next(raft.parameters()).device
     flow = np.empty((len(frames) - 1, 2, 2, *frames.shape[1:3]), np.float32)
     pairs_at_once = max(1, flows_at_once // 2)
-    features: FrameFeatures | None = None
+    features = None if last is None or last.features is None else last.features.to(device)
     for start in range(0, len(flow), pairs_at_once):
         stop = min(start + pairs_at_once, len(flow))
         first_new = start if features is None else start + 1
@@ -116,6 +137,8 @@ def flow_both_ways(
         features = new if features is None else _extend(features, new)
         new_flow = raft.flow(features, iterations=iterations, side_by_side=flows_at_once > 1)
         flow[start:stop] = new_flow.cpu().numpy()
+    if last is not None and features is not None:
+        last.features = features.of_last()
     return flow
 
 
