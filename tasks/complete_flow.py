@@ -94,5 +94,6 @@ def complete_flow(run: Run, index: int) -> Done:
         )
         seconds = time.perf_counter() - started
     stored = to_storage(completed, run.settings.storage)
+    del completed  # another segment is computed while this one is written
     run.store.write(plan.key, index, stored)
     return Done(seconds=seconds, bytes=stored.nbytes, notices=notices)

@@ -8,7 +8,6 @@ import fcntl
 import os
 import stat
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,10 +16,10 @@ from pathlib import Path
 
 from propainter.core.errors import DeviceError
 
-POLL_S = 0.05
-"""Between looks at devices that other processes hold; of its own, this one is told at once."""
+POLL_S = 0.005
+"""One waiter looks at a time, so that it may look often: meanwhile a device stands idle."""
 
-_given_back = threading.Condition()
+_LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,20 +70,35 @@ def lease(
     folder = machine_locks("devices") if directory is None else directory
     folder.mkdir(parents=True, exist_ok=True)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    with _given_back:
+    with _turn(folder, devices, wait=timeout_s is None):
         while (held := _first_free(devices, folder)) is None:
             if deadline is not None and time.monotonic() >= deadline:
                 raise DeviceError(
                     f"{', '.join(devices)} stayed taken for {timeout_s} s. Wait for the other run or end it."
                 )
-            _given_back.wait(POLL_S)
+            time.sleep(POLL_S)
     device, descriptor = held
     try:
         yield DeviceLease(device=device)
     finally:
-        with _given_back:
-            os.close(descriptor)
-            _given_back.notify_all()
+        os.close(descriptor)
+
+
+@contextmanager
+def _turn(folder: Path, devices: Sequence[str], *, wait: bool) -> Iterator[None]:
+    """Be the one who looks for a free one of these devices; the kernel hands the turn on in the order of asking.
+
+    Without it a run with a segment waiting would take its own device again and again, and others would starve.
+    """
+    if not wait:
+        yield
+        return
+    descriptor = os.open(folder / f"{'+'.join(devices).replace(':', '-')}.turn", _LOCK_FILE, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _first_free(devices: Sequence[str], folder: Path) -> tuple[str, int] | None:
@@ -113,7 +127,7 @@ def machine_locks(kind: str) -> Path:
 
 
 def _try_lock(path: Path) -> int | None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(path, _LOCK_FILE, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -73,5 +73,6 @@ def estimate_flow(run: Run, index: int) -> Done:
         )
         seconds = time.perf_counter() - started
     stored = to_storage(flow, run.settings.storage)
+    del flow  # another segment is computed while this one is written
     run.store.write(plan.key, index, stored)
     return Done(seconds=seconds, bytes=stored.nbytes, notices=notices)

@@ -70,11 +70,18 @@ def memory_of(job: Job) -> Footprint:
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="propagate_pixels {index}")
 def propagate_pixels(run: Run, index: int) -> Done:
     plan = run.plan["propagate_pixels"]
-    tile = plan.segments[index].tile
-    frames = extend_edges(run.store.read(run.plan["extract_frames"].key, tile.window), run.inputs.geometry)
-    holes = read_holes(run, tile.window)
+    propagated, seconds, notices = _propagated(run, plan.segments[index].tile)
+    run.store.write(plan.key, index, propagated)
+    return Done(seconds=seconds, bytes=propagated.nbytes, notices=notices)
+
+
+def _propagated(run: Run, tile: Tile) -> tuple[NDArray[np.uint8], float, tuple[str, ...]]:
+    """A tile's core, the seconds it took, and remarks. What was read for it is held no longer than the device is: other
+    segments wait and are written meanwhile."""
     engine: Literal["classical", "propainter"] = "classical" if run.weights is None else "propainter"
     with lease(run.devices) as held:
+        frames = extend_edges(run.store.read(run.plan["extract_frames"].key, tile.window), run.inputs.geometry)
+        holes = read_holes(run, tile.window)
 
         def propagate(part: Tile) -> NDArray[np.uint8]:
             seen = part.window.slice_in(tile.window)
@@ -86,6 +93,4 @@ def propagate_pixels(run: Run, index: int) -> Done:
         propagated, notices = within_memory(
             job, memory_of(job), lambda _: part_by_part(tile, propagate), sharing=len(run.devices)
         )
-        seconds = time.perf_counter() - started
-    run.store.write(plan.key, index, propagated)
-    return Done(seconds=seconds, bytes=propagated.nbytes, notices=notices)
+        return propagated, time.perf_counter() - started, notices

@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import patch
@@ -16,6 +18,16 @@ from tasks.devices import lease
 with lease(sys.argv[2:], directory=Path(sys.argv[1])) as held:
     print(held.device, flush=True)
     time.sleep(60)
+"""
+
+_WAITER = """
+import sys, time
+from pathlib import Path
+from tasks.devices import lease
+print("asking", flush=True)
+time.sleep(0.2)
+with lease(["cpu"], directory=Path(sys.argv[1])):
+    print("held", flush=True)
 """
 
 
@@ -51,18 +63,26 @@ def test_a_device_goes_to_one_holder_of_a_process_at_a_time(tmp_path: Path) -> N
         assert again.device == "cpu"
 
 
-def test_who_waits_in_the_same_process_is_told_at_once(tmp_path: Path) -> None:
-    with patch("tasks.devices.POLL_S", 60), ThreadPoolExecutor(1) as pool:
-        with lease(["cpu"], directory=tmp_path):
-            waiting = pool.submit(_lease_and_name, tmp_path)
-            with pytest.raises(TimeoutError):
-                waiting.result(timeout=0.2)
-        assert waiting.result(timeout=30) == "cpu"
+def test_another_process_gets_its_turn_though_this_one_always_has_somebody_waiting(tmp_path: Path) -> None:
+    taken: list[float] = []
+    enough = threading.Event()
 
+    def take_again_and_again() -> None:
+        while not enough.is_set() and len(taken) < 200:
+            with lease(["cpu"], directory=tmp_path):
+                taken.append(time.monotonic())
+                time.sleep(0.02)
 
-def _lease_and_name(folder: Path) -> str:
-    with lease(["cpu"], directory=folder) as held:
-        return held.device
+    command = [sys.executable, "-c", _WAITER, tmp_path]
+    with ThreadPoolExecutor(2) as pool, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "asking\n"
+        for _ in range(2):
+            pool.submit(take_again_and_again)
+        assert other.stdout.readline() == "held\n"
+        turns = len(taken)
+        enough.set()
+    assert turns < 50
 
 
 def test_a_lease_ends_with_an_error_in_its_block(tmp_path: Path) -> None:
