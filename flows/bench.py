@@ -14,7 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flows.bench_clip import Clip, score
-from flows.inpaint import TASKS, demand_of, prepare
+from flows.inpaint import TASKS
+from flows.planning import demand_of, prepare
 from propainter.core.errors import ProPainterError
 from propainter.core.geometry import Geometry
 from propainter.core.settings import Settings

@@ -10,7 +10,8 @@ from prefect import Task
 from cache.maintenance import require_room, room
 from flows.dataset_survey import ClipWork, Survey, plan_work
 from flows.fan_out import run_each
-from flows.inpaint import COMPRESSED_SHARE, sealed
+from flows.inpaint import sealed
+from flows.planning import COMPRESSED_SHARE
 from flows.progress import progress
 from flows.schedule import Future
 from propainter.core.errors import (

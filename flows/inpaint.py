@@ -17,6 +17,7 @@ from cache.maintenance import require_room
 from flows.configuration import cache_folder, load_settings
 from flows.further_outputs import further_outputs
 from flows.manifest import claim_output
+from flows.planning import demand_of, plan_stages, prepare, projected_bytes
 from flows.progress import progress
 from flows.record import Outcome, Tally, leave_record, was_written_by_us
 from flows.schedule import Future, run_in_order
@@ -25,28 +26,20 @@ from propainter.core.errors import (
     FlowRangeError,
     MissingSegmentError,
     RunError,
-    SettingsError,
-    ShapeError,
 )
-from propainter.core.settings import Settings
-from propainter.media.encode_spec import EncodeSpec, plan_encoding
-from propainter.models.raft.network import MIN_SIDE_PX
 from propainter.runtime.budget import SEGMENTS_PER_DEVICE
 from propainter.runtime.memory import MemorySampler
-from propainter.runtime.precision import require_precision
-from tasks.complete_flow import complete_flow, plan_complete_flow
-from tasks.devices import resolve_devices
-from tasks.encode_video import encode_video, join_pieces, plan_encode_video
-from tasks.estimate_flow import estimate_flow, plan_estimate_flow
-from tasks.extract_frames import extract_frames, plan_extract_frames
-from tasks.find_cuts import find_cuts
+from tasks.complete_flow import complete_flow
+from tasks.encode_video import encode_video, join_pieces
+from tasks.estimate_flow import estimate_flow
+from tasks.extract_frames import extract_frames
 from tasks.inspect_inputs import check_and_inspect
 from tasks.output import Output
-from tasks.plan import Demand, Done, Inputs, Node, Plan, Run, StagePlan, demand
+from tasks.plan import Done, Node, Run
 from tasks.projection import require_memory_for
-from tasks.propagate_pixels import plan_propagate_pixels, propagate_pixels
-from tasks.refine_frames import plan_refine_frames, refine_frames
-from tasks.weights import Weights, are_installed, find_weights, weights_folder
+from tasks.propagate_pixels import propagate_pixels
+from tasks.refine_frames import refine_frames
+from tasks.weights import weights_folder
 
 T = TypeVar("T")
 
@@ -62,113 +55,11 @@ TASKS: Mapping[str, Task[Any, Done]] = {
 MOST_IN_FLIGHT = 32
 """Threads of the task runner: more than any box has devices; the schedule hands out less."""
 
-LONG_SEARCH_FRAMES = 5000
-"""Half a minute: worth a remark."""
-
-MOST_CUTS_NAMED = 20
-"""In the remark on them."""
-
 MOST_ATTEMPTS = 3
 """Starts of one flow run before it is given up."""
 
 REPLANS = 3
 """A segment found corrupt is computed again; a disk that corrupts this often is the user's to replace."""
-
-COMPRESSED_SHARE = {"extract_frames": 0.9, "estimate_flow": 0.5, "complete_flow": 0.5, "refine_frames": 0.9}
-"""Stored bytes over raw bytes, rounded up from real clips; what is not named here is taken as raw."""
-
-
-def prepare(
-    inputs: Inputs,
-    output: Output,
-    settings: Settings,
-    *,
-    cache: Path,
-    devices: str,
-    weights: Path,
-    verify_weights: bool,
-) -> Run:
-    """Decide everything that a run will do, before it changes anything but for what the cache keeps of scene cuts.
-
-    Raises:
-        ProPainterError: with one line that says what, the value and the way out.
-    """
-    encode = plan_encoding(inputs.info, settings.encode_video, inputs.geometry, output.path)
-    settings, inputs = choose_engine(settings, inputs, weights)
-    found = None
-    if settings.engine == "propainter":
-        require_precision(settings.precision, resolve_devices(devices))
-        require_precision(settings.estimate_flow.precision, resolve_devices(devices))
-        if settings.refine_frames.quantize == "int8" and resolve_devices(devices) != ("cpu",):
-            raise SettingsError(
-                f"quantize int8 is for the CPU, not for {devices}. Give --devices cpu, or leave it out."
-            )
-        found = find_weights(weights, verify=verify_weights)
-    run = Run(
-        inputs=inputs,
-        settings=settings,
-        plan=plan_stages(inputs, settings, encode, found),
-        encode=encode,
-        cache=cache,
-        devices=resolve_devices(devices),
-        weights=found,
-    )
-    return run if settings.cuts == "off" else mind_cuts(run)
-
-
-def mind_cuts(run: Run) -> Run:
-    """The run with nothing carried across a scene cut, and a remark on where those are; itself where there is none."""
-    cuts = find_cuts(run.inputs, run.plan, run.settings.extract_frames.save_fps, run.store, _announce_search)
-    if not cuts:
-        return run
-    places = [str(run.inputs.frames.start + cut) for cut in cuts]
-    more = [f"{len(places) - MOST_CUTS_NAMED} more"] if len(places) > MOST_CUTS_NAMED else []
-    note = f"Scene cuts, which nothing is carried across, at frame {', '.join(places[:MOST_CUTS_NAMED] + more)}."
-    inputs = replace(run.inputs, cuts=cuts, notices=(*run.inputs.notices, note))
-    return replace(run, inputs=inputs, plan=plan_stages(inputs, run.settings, run.encode, run.weights))
-
-
-def _announce_search(frames: int) -> None:
-    if frames >= LONG_SEARCH_FRAMES:
-        progress().note(f"Looking for scene cuts in {frames} frames, which is done once for a video.")
-
-
-def choose_engine(settings: Settings, inputs: Inputs, weights: Path) -> tuple[Settings, Inputs]:
-    """Settings with the engine decided, and inputs with what the user should know of it.
-
-    Raises:
-        ShapeError: the frames are too small for the networks.
-    """
-    if settings.engine == "classical":
-        return settings, inputs
-    note = None
-    height_px, width_px = inputs.geometry.height_px, inputs.geometry.width_px
-    too_small = min(height_px, width_px) < MIN_SIDE_PX
-    if len(inputs.clip) == 1:
-        note = "Engine classical: a single frame has no neighbours to take anything from."
-    elif settings.engine == "auto" and not are_installed(weights):
-        note = f"Engine classical: there are no ProPainter weights in {weights}; `propainter weights fetch` gets them."
-    elif settings.engine == "auto" and too_small:
-        note = f"Engine classical: {width_px}x{height_px} is too small for the networks ({MIN_SIDE_PX} pixels a side)."
-    if note is not None:
-        return replace(settings, engine="classical"), replace(inputs, notices=(*inputs.notices, note))
-    if too_small:
-        raise ShapeError(
-            f"{width_px}x{height_px} is too small for the optical flow network: both sides must be at least "
-            f"{MIN_SIDE_PX} pixels. Give a larger --width and --height, or --engine classical."
-        )
-    return replace(settings, engine="propainter"), inputs
-
-
-def plan_stages(inputs: Inputs, settings: Settings, encode: EncodeSpec, weights: Weights | None) -> Plan:
-    """All six stages, each chained to those that it reads."""
-    plan: dict[str, StagePlan] = {"extract_frames": plan_extract_frames(inputs, settings)}
-    plan["estimate_flow"] = plan_estimate_flow(inputs, settings, weights, plan)
-    plan["complete_flow"] = plan_complete_flow(inputs, settings, weights, plan)
-    plan["propagate_pixels"] = plan_propagate_pixels(inputs, settings, plan)
-    plan["refine_frames"] = plan_refine_frames(inputs, settings, weights, plan)
-    plan["encode_video"] = plan_encode_video(inputs, settings, encode, plan)
-    return plan
 
 
 @flow(
@@ -305,30 +196,9 @@ def complete(
     raise AssertionError("the last try either returns or raises")
 
 
-def demand_of(run: Run) -> Demand:
-    """What the result asks for and the store lacks."""
-
-    def missing(stage: StagePlan, asked: Sequence[int]) -> Sequence[int]:
-        run.store.create(stage.key, stage.spec, stage.recipe)
-        return run.store.missing(stage.key, asked)
-
-    return demand(run.plan, missing)
-
-
 def sealed(value: T) -> T:
     """An argument that Prefect hands on without looking for futures in it: in a plan that takes half a second."""
     return cast(T, opaque(value))
-
-
-def projected_bytes(plan: Plan, nodes: Sequence[Node]) -> int:
-    """What these segments will take on disk."""
-    total = 0.0
-    for stage, index in nodes:
-        spec = plan[stage].spec
-        if spec is not None:
-            frames = len(plan[stage].segments[index].tile.core)
-            total += frames * spec.frame_bytes * COMPRESSED_SHARE.get(stage, 1.0)
-    return int(total)
 
 
 def _compute_missing(run: Run, tally: Tally, cache_size_bytes: int | None) -> None:

@@ -283,7 +283,7 @@ def _explain(
     fresh: bool,
 ) -> int:
     """--dry-run: what is cached, what would run, and what it would take of memory and on disk."""
-    from flows.inpaint import prepare, projected_bytes
+    from flows.planning import prepare, projected_bytes
     from flows.record import Tally
     from tasks.projection import project_run, require_memory_for
 

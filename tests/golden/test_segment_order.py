@@ -13,7 +13,8 @@ from clips import draw_clip, write_masks, write_video
 from numpy.typing import NDArray
 from synthetic_weights import write_weights
 
-from flows.inpaint import TASKS, demand_of, prepare
+from flows.inpaint import TASKS
+from flows.planning import demand_of, prepare
 from propainter.core.settings import CompleteFlow, EstimateFlow, RefineFrames, Settings
 from tasks import estimate_flow, networks, refine_frames
 from tasks.devices import DeviceLease

@@ -10,7 +10,8 @@ from clips import draw_clip, write_masks, write_video
 from numpy.typing import NDArray
 from synthetic_weights import write_weights
 
-from flows.inpaint import TASKS, demand_of, prepare
+from flows.inpaint import TASKS
+from flows.planning import demand_of, prepare
 from propainter.core.frames import FrameRange
 from propainter.core.settings import EstimateFlow, RefineFrames, Settings
 from tasks.inspect_inputs import inspect_inputs

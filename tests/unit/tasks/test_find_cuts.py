@@ -10,7 +10,7 @@ from clips import draw_clip, write_masks, write_video
 from numpy.typing import NDArray
 
 from cache.store import Store
-from flows.inpaint import plan_stages
+from flows.planning import plan_stages
 from propainter.core.frames import FrameRange
 from propainter.core.settings import ExtractFrames, Settings
 from propainter.media.cuts import CutFinder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.inpaint import plan_stages
+from flows.planning import plan_stages
 from propainter.core.frames import FrameRange
 from propainter.core.geometry import Crop, Geometry
 from propainter.core.settings import CompleteFlow, EncodeVideo, Outpainting, Settings
