@@ -74,7 +74,7 @@ class TerminalProgress:
         spared = sum(reused.values())
         if spared and not any(to_compute.values()):
             self._bar.console.print("All of it is in the cache.")
-        elif spared:
+        elif spared and not self._stages:  # later plans lean on what this run itself has just computed
             self._bar.console.print(f"From the cache: {_listed(reused)}.", soft_wrap=True)
         for stage, frames in to_compute.items():
             if stage in self._stages:  # planned again, after a segment was found broken
