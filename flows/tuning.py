@@ -12,8 +12,7 @@ from flows.configuration import load_settings, nested
 from propainter.core.errors import SettingsError
 from propainter.core.settings import Settings
 from propainter.core.tuning import GB_BYTES, Choice, Machine, Value, VideoMeasures, fit_into, guide_choices
-from propainter.runtime.budget import free_ram_bytes
-from propainter.runtime.footprint import Footprint, Tile
+from propainter.runtime.budget import Budget, free_ram_bytes
 from tasks.devices import resolve_devices
 from tasks.measure_video import measure_video
 from tasks.memory import Job
@@ -106,17 +105,13 @@ def tune(
 
 def projected_peak_bytes(measures: VideoMeasures, settings: Settings, device: str) -> int:
     """What the hungriest stage takes at least: of the GPU's memory, or on a CPU of all memory."""
-    from tasks import complete_flow, estimate_flow, propagate_pixels, refine_frames  # seconds: they bring Prefect along
+    from tasks.projection import project  # seconds: it brings Prefect along
 
     scale = settings.extract_frames.resize_ratio / measures.resize_ratio
     height_px, width_px = (max(round(side_px * scale), 8) for side_px in measures.worked_size_px)
     job = Job(frames=measures.frames, height_px=height_px, width_px=width_px, settings=settings, device=device)
-    needed = []
-    for stage in (estimate_flow, complete_flow, propagate_pixels, refine_frames):
-        footprint: Footprint = stage.memory_of(job)
-        ram_bytes = footprint.ram_bytes() if device == "cpu" else 0
-        needed.append(ram_bytes + footprint.device_bytes(Tile()) + footprint.weights_bytes)
-    return max(needed)
+    nothing = Budget(ram_bytes=0, device_bytes=None if device == "cpu" else 0)  # with it, every tile is the least
+    return max(stage.ram_bytes if device == "cpu" else stage.device_bytes for stage in project(job, nothing))
 
 
 def _settings_of(choices: Iterable[Choice]) -> dict[str, Any]:

@@ -9,8 +9,13 @@ from clips import draw_clip, write_masks, write_video
 
 from flows.cli import main
 from flows.configuration import load_settings
-from flows.tuning import tune
-from propainter.core.errors import SettingsError
+from flows.tuning import projected_peak_bytes, tune
+from propainter.core.errors import MemoryBudgetError, SettingsError
+from propainter.core.settings import Engine, Settings
+from propainter.core.tuning import VideoMeasures
+from propainter.runtime.budget import Budget
+from tasks.memory import Job
+from tasks.projection import MEMORY_OF, require_memory
 
 FRAMES = 12
 Command = Callable[..., tuple[object, str, str]]
@@ -47,6 +52,17 @@ def test_what_is_printed_loads_as_the_settings_that_were_chosen(folder: Path, tm
     assert settings == load_settings({}, preset=chosen.settings)
     assert (settings.precision, settings.complete_flow.subvideo_length, settings.roi) == ("fp16", 30, "auto")
     assert "about 50 % of the frames have a hole" in chosen.about[0]
+
+
+@pytest.mark.parametrize("engine", ["classical", "propainter"])
+def test_what_tune_says_a_run_needs_is_where_the_run_is_refused(engine: Engine) -> None:
+    measures = VideoMeasures(frames=200, seconds=8.0, height_px=480, width_px=848, motion=0.0)
+    settings = Settings(engine=engine)
+    needed_bytes = projected_peak_bytes(measures, settings, "cpu")
+    job = Job(frames=200, height_px=480, width_px=848, settings=settings, device="cpu")
+    require_memory(job, Budget(ram_bytes=needed_bytes, device_bytes=None), MEMORY_OF)
+    with pytest.raises(MemoryBudgetError):
+        require_memory(job, Budget(ram_bytes=needed_bytes - 1, device_bytes=None), MEMORY_OF)
 
 
 def test_the_users_own_settings_are_kept_and_printed(folder: Path, tmp_path: Path) -> None:
