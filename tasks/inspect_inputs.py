@@ -83,12 +83,7 @@ def inspect_inputs(video: Path, mask: Path | None, settings: Settings) -> Inputs
         frames = asked_frames(info, extract.start, extract.end)
         # A file that was cut off breaks here, not after hours.
         source.read(FrameRange(frames.stop - 1, frames.stop))
-    geometry = Geometry.plan(
-        info.height_px, info.width_px,
-        height_px=extract.height, width_px=extract.width, max_side_px=extract.max_side,
-        resize_ratio=extract.resize_ratio,
-        outpainting=settings.outpainting if settings.mode == "outpainting" else None,
-    )  # fmt: skip
+    geometry = geometry_of(info.height_px, info.width_px, settings)
     masks = open_masks(mask, info, settings.masks)
     if settings.roi == "auto" and settings.mode == "inpainting":
         geometry, found = scan_region(masks, frames, geometry, keep_size=settings.encode_video.keep_size)
@@ -104,6 +99,32 @@ def inspect_inputs(video: Path, mask: Path | None, settings: Settings) -> Inputs
         hole_digests=found.digests, holed=found.holed, notices=tuple(notices),
         hole_share=min(1.0, found.largest_px / (geometry.height_px * geometry.width_px)),
     )  # fmt: skip
+
+
+def geometry_of(height_px: int, width_px: int, settings: Settings) -> Geometry:
+    """The sizes that the settings ask for of a source of these sides; where a region is worked on, before it is found.
+
+    Raises:
+        ShapeError: as `Geometry.plan`.
+    """
+    extract = settings.extract_frames
+    return Geometry.plan(
+        height_px, width_px,
+        height_px=extract.height, width_px=extract.width, max_side_px=extract.max_side,
+        resize_ratio=extract.resize_ratio,
+        outpainting=settings.outpainting if settings.mode == "outpainting" else None,
+    )  # fmt: skip
+
+
+def require_files(video: Path, mask: Path | None) -> None:
+    """
+    Raises:
+        MediaError, MaskError: one of them is not there.
+    """
+    if not video.exists():
+        raise MediaError(f"There is no video {video}. Give a file, or a folder of images.")
+    if mask is not None and not mask.exists():
+        raise MaskError(f"There is no mask {mask}. Give an image, a folder of images or a video.")
 
 
 def _said_of(geometry: Geometry, crop: Crop) -> str:

@@ -17,7 +17,7 @@ from propainter.media.resize import resize_frames
 from propainter.media.source import VideoSource, open_source
 from propainter.models.classical.dis import dis_flow
 from propainter.models.classical.membrane import hole_box
-from tasks.inspect_inputs import asked_frames
+from tasks.inspect_inputs import asked_frames, geometry_of
 from tasks.scan_masks import MOST_SHARE
 
 PAIRS_LOOKED_AT, MASKS_LOOKED_AT = 8, 32
@@ -40,12 +40,7 @@ def measure_video(video: Path, mask: Path | None, settings: Settings) -> VideoMe
         info = source.info
         frames = asked_frames(info, extract.start, extract.end)
         motion = _motion(source, frames)
-    geometry = Geometry.plan(
-        info.height_px, info.width_px,
-        height_px=extract.height, width_px=extract.width, max_side_px=extract.max_side,
-        resize_ratio=extract.resize_ratio,
-        outpainting=settings.outpainting if settings.mode == "outpainting" else None,
-    )  # fmt: skip
+    geometry = geometry_of(info.height_px, info.width_px, settings)
     holed_share, region_px = 1.0, None
     if mask is not None:
         holed_share, region_px = _holes(open_masks(mask, info, settings.masks), frames, geometry)

@@ -32,6 +32,7 @@ from tasks.devices import lease
 from tasks.estimate_flow import frames_of, memory_of, plan_estimate_flow
 from tasks.extract_frames import plan_extract_frames
 from tasks.flow_storage import to_storage
+from tasks.inspect_inputs import geometry_of
 from tasks.memory import Job, within_memory
 from tasks.plan import Done, Inputs, StagePlan, open_store
 from tasks.weights import Weights
@@ -86,7 +87,7 @@ def plan_clip(clip: Clip, record: ClipRecord, stamp: str, weights: Weights | Non
     Raises:
         ShapeError: the clip is too small for the engine.
     """
-    geometry = _geometry(record.height_px, record.width_px, settings)
+    geometry = geometry_of(record.height_px, record.width_px, settings)
     if weights is not None and min(geometry.height_px, geometry.width_px) < MIN_SIDE_PX:
         raise ShapeError(
             f"{geometry.width_px}x{geometry.height_px} is too small for the optical flow network: both sides must be "
@@ -146,7 +147,7 @@ def _computed(share: Share, segments: Sequence[int]) -> Iterator[tuple[int, NDAr
     settings = share.flow.settings
     estimate = settings.estimate_flow
     with open_source(share.flow.clip.path) as video:
-        geometry = _geometry(video.info.height_px, video.info.width_px, settings)
+        geometry = geometry_of(video.info.height_px, video.info.width_px, settings)
         frames = np.empty((0, geometry.height_px, geometry.width_px, 3), np.uint8)
         decoded_to, last = 0, LastFrame()
         for index in segments:
@@ -177,12 +178,3 @@ def _estimate(
     frames: NDArray[np.uint8], raft: Raft | None, iterations: int, last: LastFrame, tile: Tile
 ) -> NDArray[np.float32]:
     return stage(frames, raft, iterations=iterations, flows_at_once=tile.at_once, last=last)
-
-
-def _geometry(height_px: int, width_px: int, settings: Settings) -> Geometry:
-    extract = settings.extract_frames
-    return Geometry.plan(
-        height_px, width_px,
-        height_px=extract.height, width_px=extract.width, max_side_px=extract.max_side,
-        resize_ratio=extract.resize_ratio,
-    )  # fmt: skip

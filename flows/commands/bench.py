@@ -11,8 +11,9 @@ from cyclopts import Parameter
 
 from flows.commands.terminal import console, out
 from flows.configuration import load_settings, preset_path
-from propainter.core.errors import MediaError, OutputError, SettingsError
+from propainter.core.errors import OutputError, SettingsError
 from propainter.core.settings import Engine, Precision
+from tasks.inspect_inputs import require_files
 
 SIZES = ("320x240", "432x240", "640x480", "720x480", "1280x720")
 PRESETS = ("draft", "balanced", "high", "ultra")
@@ -136,8 +137,8 @@ def _check(
     plot: Path | None,
 ) -> None:
     """Refuse before minutes of measuring what would fail after them."""
-    if video is not None and not video.exists():
-        raise MediaError(f"There is no video {video}. Give a file, or a folder of images.")
+    if video is not None:
+        require_files(video, None)
     if not 2 <= frames <= 10_000:
         raise SettingsError(f"frames is {frames}. Give 2 to 10000.")
     for size in sizes:

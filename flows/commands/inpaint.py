@@ -19,9 +19,9 @@ from flows.configuration import cache_folder, load_settings, nested
 from flows.progress import JsonProgress, Progress, TerminalProgress, listening
 from flows.record import was_written_by_us
 from flows.tuning import AUTO, tune
-from propainter.core.errors import MaskError, MediaError, SettingsError
+from propainter.core.errors import SettingsError
 from propainter.core.settings import Automatic, Codec, Engine, Mode, Precision, Quantize, Settings, Storage
-from tasks.inspect_inputs import already_inspected, inspect_inputs, require_mask
+from tasks.inspect_inputs import already_inspected, inspect_inputs, require_files, require_mask
 from tasks.output import Output
 from tasks.plan import Inputs, StagePlan, demand
 from tasks.weights import weights_folder
@@ -222,7 +222,7 @@ def inpaint(
     with ExitStack() as stack:
         stack.enter_context(listening(listener))
         server_answers = None
-        _require_readable(video, mask)
+        require_files(video, mask)  # the commonest slip, caught before a server is started for it
         require_mask(mask, settings)
         if not dry_run:
             server_answers = stack.enter_context(workflow_server(keep=keep_server))
@@ -261,14 +261,6 @@ def _limit_threads(threads: int | None) -> None:
     if not 1 <= threads <= 1024:
         raise SettingsError(f"threads is {threads}. Give 1 to 1024.")
     os.environ.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), OPENCV_FOR_THREADS_NUM=str(threads))
-
-
-def _require_readable(video: Path, mask: Path | None) -> None:
-    """The commonest slip, caught before a server is started for it."""
-    if not video.exists():
-        raise MediaError(f"There is no video {video}. Give a file, or a folder of images.")
-    if mask is not None and not mask.exists():
-        raise MaskError(f"There is no mask {mask}. Give an image, a folder of images or a video.")
 
 
 def _explain(

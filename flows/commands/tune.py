@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flows.commands.terminal import out
-from propainter.core.errors import MaskError, MediaError
+from tasks.inspect_inputs import require_files
 
 
 def tune(
@@ -31,10 +31,7 @@ def tune(
     """
     from flows.tuning import tune as choose
 
-    if not video.exists():
-        raise MediaError(f"There is no video {video}. Give a file, or a folder of images.")
-    if mask is not None and not mask.exists():
-        raise MaskError(f"There is no mask {mask}. Give an image, a folder of images or a video.")
+    require_files(video, mask)
     tuning = choose(video, mask, {}, config=config, memory_gb=gpu_memory, devices=devices)
     out.print(tuning.as_yaml(), end="", markup=False, soft_wrap=True)
     return 0
