@@ -54,19 +54,22 @@ def _places(offset_BGK2HW: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sample_by_grid(image_BCHW: Tensor, y_BNGK: Tensor, x_BNGK: Tensor, modulation_BNGK: Tensor) -> Tensor:
-    """(B, N, G, K, C / G) by grid sampling: the groups become images of their own."""
+    """(B, N, G, K, C / G) by grid sampling: the groups become images of their own.
+
+    In float32 whatever the image is: in half precision a place between two pixels of a wide image cannot be told.
+    """
     B, C, H, W = image_BCHW.shape
     N, G = x_BNGK.shape[1:3]
     grid_BNGK2 = torch.stack((2 * x_BNGK / max(W - 1, 1) - 1, 2 * y_BNGK / max(H - 1, 1) - 1), dim=-1)
     samples = F.grid_sample(
-        image_BCHW.reshape(B * G, C // G, H, W),
-        grid_BNGK2.transpose(1, 2).reshape(B * G, N, TAPS, 2).to(image_BCHW.dtype),
+        image_BCHW.to(torch.float32).reshape(B * G, C // G, H, W),
+        grid_BNGK2.transpose(1, 2).reshape(B * G, N, TAPS, 2),
         mode="bilinear",
         padding_mode="zeros",
         align_corners=True,
     )
     samples_BNGKc = samples.view(B, G, C // G, N, TAPS).permute(0, 3, 1, 4, 2)
-    return samples_BNGKc * modulation_BNGK[..., None]
+    return samples_BNGKc.to(image_BCHW.dtype) * modulation_BNGK[..., None]
 
 
 def _sample_by_bags(image_BCHW: Tensor, y_BNGK: Tensor, x_BNGK: Tensor, modulation_BNGK: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """The engine on a CUDA device. Skipped without one; with PROPAINTER_REQUIRE_GPU=1 that is a failure.
 
+What can be seen without one is whether a GPU's way through the code keeps to one device, and gives the same.
+
 Needs the package propainter alone: `pytest --confcutdir tests/golden tests/golden/test_on_gpu.py`. Tolerances are wider
 than on a CPU: a GPU adds up in another order.
 """
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from second_device import second_device
 from synthetic_networks import DATA, with_synthetic_weights
 
 from propainter.core.frames import FrameRange
@@ -78,3 +81,35 @@ def test_a_gpu_gives_what_a_processor_gives(
     difference = np.abs(result.astype(int) - expected)
     assert difference.max() <= levels
     assert not difference[~clip[1]].any()
+
+
+@pytest.fixture(scope="module")
+def small(clip: tuple[NDArray[np.uint8], NDArray[np.bool_]]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    frames, hole = (part[:3, :128, :136] for part in clip)
+    assert hole.any()
+    return frames, hole
+
+
+@pytest.fixture(scope="module")
+def on_a_processor(
+    small: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    return run(small, "cpu", torch.float32)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=["fp32", "fp16", "bf16"])
+def test_a_gpus_way_through_the_code_keeps_to_one_device_and_gives_the_same(
+    small: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    on_a_processor: tuple[NDArray[np.float32], NDArray[np.uint8]],
+    dtype: torch.dtype,
+) -> None:
+    expected_flow, expected = on_a_processor
+    with second_device() as device:
+        flow, result = run(small, str(device), dtype)
+    np.testing.assert_allclose(flow, expected_flow, rtol=0, atol=1e-4)
+    assert np.abs(result.astype(int) - expected).max() <= 1
+
+
+def test_tensors_of_two_devices_do_not_meet() -> None:
+    with second_device() as device, pytest.raises(RuntimeError, match="both devices"):
+        torch.ones(2, device=device) + torch.ones(2)

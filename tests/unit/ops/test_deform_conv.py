@@ -66,6 +66,16 @@ def test_both_ways_of_sampling_agree() -> None:
     torch.testing.assert_close(_sample_by_bags(image, *places), _sample_by_grid(image, *places), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float16, 0.004), (torch.bfloat16, 0.03)])
+def test_in_half_precision_places_keep_their_fractions(dtype: torch.dtype, error: float) -> None:
+    image, offset, modulation, _, _ = draw(width=200)
+    places = (*_places(offset), _by_place(modulation))
+    exact = _sample_by_grid(image, *places)
+    half = _sample_by_grid(image.to(dtype), *places[:2], places[2].to(dtype))
+    assert half.dtype == dtype
+    torch.testing.assert_close(half.float(), exact, rtol=0, atol=error)
+
+
 def test_it_agrees_with_torchvision_where_that_is_installed() -> None:
     try:
         from torchvision.ops import deform_conv2d
