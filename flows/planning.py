@@ -16,6 +16,7 @@ from tasks.encode_video import plan_encode_video
 from tasks.estimate_flow import plan_estimate_flow
 from tasks.extract_frames import plan_extract_frames
 from tasks.find_cuts import find_cuts
+from tasks.inspect_inputs import follow_shots
 from tasks.output import Output
 from tasks.plan import Demand, Inputs, Node, Plan, Run, StagePlan, demand
 from tasks.propagate_pixels import plan_propagate_pixels
@@ -53,7 +54,7 @@ def prepare(
     if settings.engine == "propainter":
         require_precision(settings.precision, resolve_devices(devices))
         require_precision(settings.estimate_flow.precision, resolve_devices(devices))
-        if settings.refine_frames.quantize == "int8" and resolve_devices(devices) != ("cpu",):
+        if settings.refine_frames.quantize == "int8" and set(resolve_devices(devices)) != {"cpu"}:
             raise SettingsError(
                 f"quantize int8 is for the CPU, not for {devices}. Give --devices cpu, or leave it out."
             )
@@ -79,6 +80,7 @@ def mind_cuts(run: Run) -> Run:
     more = [f"{len(places) - MOST_CUTS_NAMED} more"] if len(places) > MOST_CUTS_NAMED else []
     note = f"Scene cuts, which nothing is carried across, at frame {', '.join(places[:MOST_CUTS_NAMED] + more)}."
     inputs = replace(run.inputs, cuts=cuts, notices=(*run.inputs.notices, note))
+    inputs = follow_shots(inputs, run.settings)
     return replace(run, inputs=inputs, plan=plan_stages(inputs, run.settings, run.encode, run.weights))
 
 

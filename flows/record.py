@@ -26,6 +26,7 @@ from flows.manifest import (
 from flows.report import Moment, write_report
 from flows.schedule import IO_STAGES
 from propainter.core.frames import FrameRange
+from propainter.core.geometry import Geometry, Pan
 from propainter.media.kept_size import kept_margins, uncropped
 from propainter.media.source import open_source
 from propainter.models.checkpoints import KNOWN_CHECKPOINTS
@@ -174,18 +175,28 @@ def _moments(run: Run, output: Output) -> tuple[Moment, ...]:
             in_source = inputs.frames.start + frame
             picture = before.read(FrameRange(in_source, in_source + 1))[0]
             (hole,) = read_holes(run, FrameRange(frame, frame + 1))
-            region = uncropped(np.ones_like(hole), inputs.geometry) if inputs.geometry.crop else None
+            geometry = inputs.geometry.at(in_source)
+            region = uncropped(np.ones_like(hole), geometry) if geometry.crop else None
             moments.append(
                 Moment(
                     frame=in_source,
                     time_s=float((inputs.info.times[in_source] - inputs.info.times[0]) * inputs.info.time_base),
-                    before=_like(np.pad(picture, (*kept_margins(inputs.geometry), (0, 0))), shown),
-                    hole=_like(uncropped(hole, inputs.geometry).astype(np.uint8), shown) > 0,
+                    before=_like(np.pad(picture, (*kept_margins(geometry), (0, 0))), shown),
+                    hole=_like(uncropped(hole, geometry).astype(np.uint8), shown) > 0,
                     after=shown,
                     region=None if region is None else _like(region.astype(np.uint8), shown) > 0,
+                    way=_way(inputs.geometry, shown),
                 )
             )
     return tuple(moments)
+
+
+def _way(geometry: Geometry, shown: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Where the middle of a region that pans lies in each frame, on a picture of the result."""
+    if not isinstance(geometry.crop, Pan):
+        return None
+    middles = np.add(geometry.crop.places_px, (geometry.height_px / 2, geometry.width_px / 2))
+    return (middles * shown.shape[:2] / (geometry.frame_height_px, geometry.frame_width_px))[:, ::-1]
 
 
 def _spread(frames: list[int]) -> list[int]:

@@ -25,13 +25,15 @@ _PICTURE_SIDE_PX = 1280
 _JPEG_QUALITY = 88
 _ENLARGED_AT_MOST = 2
 _GREEN = np.array((0, 255, 0), np.float32)
+_WAY = (255, 160, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """One frame to show. before and after: uint8 RGB (H, W, 3); hole: bool (H, W); time_s: its presentation time.
 
-    region: bool (H, W), the part of it that was worked on; None: all of it was.
+    region: bool (H, W), the part of it that was worked on; None: all of it was. way: (n, 2), x and y of where the
+    region's middle was in each frame; None: it kept its place.
     """
 
     frame: int
@@ -40,6 +42,7 @@ class Moment:
     hole: NDArray[np.bool_]
     after: NDArray[np.uint8]
     region: NDArray[np.bool_] | None = None
+    way: NDArray[np.float64] | None = None
 
 
 def write_report(record: RunRecord, pictures: Sequence[Moment], folder: Path) -> Path:
@@ -67,6 +70,8 @@ def _parts(record: RunRecord, pictures: Sequence[Moment]) -> dict[str, str]:
     if mode == "outpainting":
         headline, said = "Outpainted", f"What lies around the video was made up in {frames}"
         hole_said = "The hole is what lies around the video"
+    if any(picture.way is not None for picture in pictures):
+        hole_said = f"Its middle moved along the line. {hole_said}"
     if any(picture.region is not None for picture in pictures):
         hole_said = f"Only the bright part of the frame was worked on. {hole_said}"
     return {
@@ -118,6 +123,8 @@ def _moment(moment: Moment) -> str:
     overlaid = np.where(moment.hole[..., None], np.rint(green).astype(np.uint8), moment.before)
     if moment.region is not None:
         overlaid[~moment.region] //= 3
+    if moment.way is not None:
+        cv2.polylines(overlaid, [np.rint(moment.way).astype(np.int32)], False, _WAY, 1 + overlaid.shape[1] // 640)
     caption = f"<b>{_clock(moment.time_s)}</b><span>frame {moment.frame}</span>"
     images = "".join(
         f'<img src="{_data_uri(picture)}" alt="{what}, frame {moment.frame}">'

@@ -4,18 +4,19 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from propainter.core.errors import MaskError, MediaError, SettingsError
 from propainter.core.frames import FrameRange
-from propainter.core.geometry import Crop, Geometry
+from propainter.core.geometry import Crop, Geometry, Pan
 from propainter.core.settings import Settings, seconds_of
 from propainter.media.masks import open_masks
 from propainter.media.source import VideoInfo, open_source
 from tasks.output import Output
 from tasks.plan import Inputs
-from tasks.scan_masks import scan, scan_region
+from tasks.scan_masks import Scan, scan, scan_region
 
 _inspected: ContextVar[tuple[Inputs, Output] | None] = ContextVar("inspected", default=None)
 
@@ -89,16 +90,43 @@ def inspect_inputs(video: Path, mask: Path | None, settings: Settings) -> Inputs
         geometry, found = scan_region(masks, frames, geometry, keep_size=settings.encode_video.keep_size)
     else:
         found = scan(masks, frames, geometry)
-    notices = list(masks.notices)
-    if geometry.crop is not None:
-        notices.append(_said_of(geometry, geometry.crop))
+    notices = [*masks.notices, *_said_of(geometry)]
     if not any(found.holed):
         notices.append(f"The mask {mask} marks nothing: the result is a copy of the video.")
     return Inputs(
         video=video, mask=mask, info=info, content_digest=content_digest, frames=frames, geometry=geometry,
         hole_digests=found.digests, holed=found.holed, notices=tuple(notices),
-        hole_share=min(1.0, found.largest_px / (geometry.height_px * geometry.width_px)),
+        hole_share=_share(found, geometry),
     )  # fmt: skip
+
+
+def follow_shots(inputs: Inputs, settings: Settings) -> Inputs:
+    """The same with the region chosen anew, now that cuts are known: from shot to shot it may jump.
+
+    Raises:
+        MaskError: a mask cannot be read any more.
+    """
+    if inputs.mask is None or settings.roi == "off":
+        return inputs
+    masks = open_masks(inputs.mask, inputs.info, settings.masks)
+    if masks.frames is None:
+        return inputs
+    geometry, found = scan_region(
+        masks,
+        inputs.frames,
+        geometry_of(inputs.info.height_px, inputs.info.width_px, settings),
+        keep_size=settings.encode_video.keep_size,
+        shots=[inputs.in_source(shot) for shot in inputs.shots],
+    )
+    other = tuple(notice for notice in inputs.notices if notice not in _said_of(inputs.geometry))
+    return replace(
+        inputs, geometry=geometry, hole_digests=found.digests, holed=found.holed,
+        notices=(*other, *_said_of(geometry)), hole_share=_share(found, geometry),
+    )  # fmt: skip
+
+
+def _share(found: Scan, geometry: Geometry) -> float:
+    return min(1.0, found.largest_px / (geometry.height_px * geometry.width_px))
 
 
 def geometry_of(height_px: int, width_px: int, settings: Settings) -> Geometry:
@@ -127,10 +155,19 @@ def require_files(video: Path, mask: Path | None) -> None:
         raise MaskError(f"There is no mask {mask}. Give an image, a folder of images or a video.")
 
 
-def _said_of(geometry: Geometry, crop: Crop) -> str:
+def _said_of(geometry: Geometry) -> tuple[str, ...]:
+    """The remark on the part that is worked on; none where that is all of the frame."""
+    match geometry.crop:
+        case None:
+            return ()
+        case Crop() as crop:
+            place = f"({crop.left_px}, {crop.top_px}) on"
+        case Pan() as pan:
+            tops, lefts = zip(*pan.places_px, strict=True)
+            place = f"({min(lefts)}, {min(tops)}) to ({max(lefts)}, {max(tops)}) as they move"
     return (
-        f"Working on {crop.width_px}x{crop.height_px} of {geometry.frame_width_px}x{geometry.frame_height_px} pixels, "
-        f"from ({crop.left_px}, {crop.top_px}) on: the holes and what is around them."
+        f"Working on {geometry.width_px}x{geometry.height_px} of {geometry.frame_width_px}x{geometry.frame_height_px} "
+        f"pixels, the holes and what is around them, from {place}.",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from propainter.core.frames import FrameRange
 from propainter.core.geometry import Geometry
-from propainter.core.region import region_around
+from propainter.core.region import region_following
 from propainter.core.settings import Settings
 from propainter.core.tuning import VideoMeasures
 from propainter.media.masks import MaskSource, open_masks
@@ -65,15 +65,20 @@ def _motion(source: VideoSource, frames: FrameRange) -> float:
 def _holes(masks: MaskSource, frames: FrameRange, geometry: Geometry) -> tuple[float, tuple[int, int] | None]:
     """The share of frames with a hole, and the sides of the region around them where it pays to work on that alone."""
     looked_at = _spread(frames, MASKS_LOOKED_AT if masks.frames is not None else 1)
-    anywhere, holed = np.zeros((geometry.height_px, geometry.width_px), np.bool_), 0
+    boxes: dict[int, list[int]] = {}
     for frame in looked_at:
         hole = masks.read(FrameRange(frame, frame + 1), geometry)[0]
-        anywhere |= hole
-        holed += bool(hole.any())
-    region = region_around(hole_box(anywhere), *anywhere.shape) if holed else None
-    if region is None or region.height_px * region.width_px > MOST_SHARE * anywhere.size:
-        return holed / len(looked_at), None
-    return holed / len(looked_at), (region.height_px, region.width_px)
+        if hole.any():
+            boxes[frame] = [end for side in hole_box(hole) for end in (side.start, side.stop)]
+    if not boxes:
+        return 0.0, None
+    # Between two looks the hole is taken to move evenly.
+    ends = [np.interp(range(frames.start, frames.stop), list(boxes), end) for end in zip(*boxes.values(), strict=True)]
+    everywhere = np.rint(ends).astype(np.int64).T.reshape(-1, 2, 2)
+    region = region_following(everywhere, frames, geometry.height_px, geometry.width_px)
+    if region is None or region.height_px * region.width_px > MOST_SHARE * geometry.height_px * geometry.width_px:
+        return len(boxes) / len(looked_at), None
+    return len(boxes) / len(looked_at), (region.height_px, region.width_px)
 
 
 def _spread(frames: FrameRange, most: int) -> list[int]:

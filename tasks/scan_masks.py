@@ -1,7 +1,7 @@
-"""One pass over the masks: which frames have a hole, what it is, and where; and the region that all of them ask for."""
+"""One pass over the masks: which frames have a hole, what it is, and where; and the region that they ask for."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cache.keys import digest_of
 from propainter.core.frames import FrameRange
 from propainter.core.geometry import Crop, Geometry
-from propainter.core.region import Box, region_around
+from propainter.core.region import Boxes, region_following
 from propainter.media.masks import MaskSource
 from propainter.models.classical.membrane import hole_box
 
@@ -24,14 +24,14 @@ MOST_SHARE = 0.75
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """Per frame the digest of the hole and whether there is one; and the box that holds all holes, if there are any.
+    """Per frame the digest of the hole, whether there is one and the box around it.
 
     largest_px: pixels of the largest hole.
     """
 
     digests: tuple[str, ...]
     holed: tuple[bool, ...]
-    box: Box | None
+    boxes: Boxes
     largest_px: int
 
 
@@ -39,22 +39,32 @@ def scan(masks: MaskSource, frames: FrameRange, geometry: Geometry) -> Scan:
     """Look at the masks of these frames once."""
     digests: list[str] = []
     holed: list[bool] = []
+    boxes: list[list[tuple[int, int]]] = []
     largest_px = 0
-    anywhere = np.zeros((geometry.height_px, geometry.width_px), np.bool_)
     for hole in _holes(masks, frames, geometry):
         digests.append(_digest(hole))
         holed.append(bool(hole.any()))
-        anywhere |= hole
+        sides = hole_box(hole) if holed[-1] else (slice(0, 0), slice(0, 0))
+        boxes.append([(side.start, side.stop) for side in sides])
         largest_px = max(largest_px, int(hole.sum()))
-    box = hole_box(anywhere) if anywhere.any() else None
     each = len(frames) if masks.frames is None else 1
-    return Scan(digests=tuple(digests) * each, holed=tuple(holed) * each, box=box, largest_px=largest_px)
+    return Scan(
+        digests=tuple(digests) * each,
+        holed=tuple(holed) * each,
+        boxes=np.array(boxes * each, np.int64),
+        largest_px=largest_px,
+    )
 
 
-def scan_region(masks: MaskSource, frames: FrameRange, geometry: Geometry, *, keep_size: bool) -> tuple[Geometry, Scan]:
+def scan_region(
+    masks: MaskSource, frames: FrameRange, geometry: Geometry, *, keep_size: bool, shots: Sequence[FrameRange] = ()
+) -> tuple[Geometry, Scan]:
     """Choose the part of the frame to work on, which is all of it where a part would spare too little.
 
     Where a smaller size was asked for, the part is taken at the source's resolution if it has no more pixels there.
+
+    Args:
+        shots: parts of frames, from one to the next of which the part worked on may jump; none given: all are one.
 
     Returns:
         The geometry with its crop, and what was found of the holes: at the frame's size, so that their digests do not
@@ -67,7 +77,7 @@ def scan_region(masks: MaskSource, frames: FrameRange, geometry: Geometry, *, ke
         all_of_it = Crop(top_px=0, left_px=0, height_px=height_px, width_px=width_px)
         whole = replace(geometry, asked_height_px=height_px, asked_width_px=width_px, crop=all_of_it)
         found = scan(masks, frames, whole)
-        crop = region_around(found.box, height_px, width_px) if found.box else None
+        crop = region_following(found.boxes, frames, height_px, width_px, shots) if any(found.holed) else None
         if crop is not None and crop.height_px * crop.width_px <= MOST_SHARE * geometry.height_px * geometry.width_px:
             return replace(whole, crop=crop), found
     return geometry, scan(masks, frames, geometry)

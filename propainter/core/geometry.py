@@ -6,6 +6,7 @@ Frames are (H, W) throughout.
 from dataclasses import dataclass, replace
 
 from propainter.core.errors import ShapeError
+from propainter.core.frames import FrameRange
 from propainter.core.settings import Outpainting
 
 SIDE_MULTIPLE_PX = 8
@@ -37,6 +38,33 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pan:
+    """A crop that lies elsewhere from frame to frame.
+
+    places_px: its top and left in each frame of the source, from first_frame on.
+    """
+
+    height_px: int
+    width_px: int
+    first_frame: int
+    places_px: tuple[tuple[int, int], ...]
+
+    def at(self, frame: int) -> Crop:
+        """In one frame of the source."""
+        ((top_px, left_px),) = self.places_in(FrameRange(frame, frame + 1))
+        return Crop(top_px=top_px, left_px=left_px, height_px=self.height_px, width_px=self.width_px)
+
+    def places_in(self, frames: FrameRange) -> tuple[tuple[int, int], ...]:
+        """In these frames of the source.
+
+        Raises:
+            ShapeError: it has no place in some of them.
+        """
+        placed = FrameRange(self.first_frame, self.first_frame + len(self.places_px))
+        return self.places_px[frames.slice_in(placed)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
     """The sizes of one run.
 
@@ -45,6 +73,8 @@ class Geometry:
     inpainting. crop: the part of the frame that is worked on, None for all of it; there are margins or a crop, not
     both, and with a crop frame is asked as it is. height_px and width_px: the crop, or frame and margins, the size of
     every cached array.
+
+    Where a crop pans, `at` gives the geometry of a single frame.
     """
 
     source_height_px: int
@@ -53,7 +83,7 @@ class Geometry:
     asked_width_px: int
     margin_y_px: int = 0
     margin_x_px: int = 0
-    crop: Crop | None = None
+    crop: Crop | Pan | None = None
 
     @classmethod
     def plan(
@@ -117,6 +147,21 @@ class Geometry:
     @property
     def width_px(self) -> int:
         return self.crop.width_px if self.crop else self.frame_width_px + 2 * self.margin_x_px
+
+    def at(self, frame: int) -> "Geometry":
+        """As it is for one frame of the source."""
+        return replace(self, crop=self.crop.at(frame)) if isinstance(self.crop, Pan) else self
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns of the frame that are worked on.
+
+        Raises:
+            ShapeError: they are others in each frame.
+        """
+        if isinstance(self.crop, Pan):
+            raise ShapeError("a crop that pans lies elsewhere in each frame. Ask for the geometry at one of them.")
+        return self.crop.box if self.crop else (slice(0, self.frame_height_px), slice(0, self.frame_width_px))
 
     @property
     def resizes(self) -> bool:

@@ -59,15 +59,16 @@ def composite_frames(
         tile_holes = holes[tile.core.slice_in(frames)]
         filled = fill(tile.core) if tile_holes.any() else None
         for place, frame in enumerate(source.native(tile.core)):
+            here = geometry.at(tile.core.start + place)
             hole = tile_holes[place]
             patch = filled[place] if filled is not None and hole.any() else None
             colour = spec.colour if is_rgb(frame.format.name) else source.info.colour
             # Decided by the source's lines: those of a higher canvas must not decide otherwise.
             colour = colour.resolved(source.info.height_px)
             if keeps_size:
-                yield _at_source_size(frame, patch, hole, geometry, colour, spec.pixel_format)
+                yield _at_source_size(frame, patch, hole, here, colour, spec.pixel_format)
             else:
-                yield _resized(frame, patch, hole, geometry, colour, spec)
+                yield _resized(frame, patch, hole, here, colour, spec)
 
 
 def painted(frames_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:

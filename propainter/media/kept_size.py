@@ -24,7 +24,7 @@ def uncropped(values: NDArray[_Value], geometry: Geometry) -> NDArray[_Value]:
     if geometry.crop is None:
         return values
     frame = np.zeros((geometry.frame_height_px, geometry.frame_width_px, *values.shape[2:]), values.dtype)
-    frame[geometry.crop.box] = values
+    frame[geometry.box] = values
     return frame
 
 

@@ -87,14 +87,17 @@ class ImageMasks:
         self._still: tuple[Geometry, NDArray[np.bool_]] | None = None
 
     def read(self, frames: FrameRange, geometry: Geometry) -> NDArray[np.bool_]:
-        if self.frames is None:
-            if self._still is None or self._still[0] != geometry:
-                self._still = geometry, self._hole(self._files[0], geometry)
-            return np.repeat(self._still[1][None], len(frames), axis=0)
         holes = np.empty((len(frames), geometry.height_px, geometry.width_px), np.bool_)
-        for hole, file in zip(holes, self._files[frames.start : frames.stop], strict=True):
-            hole[...] = self._hole(file, geometry)
+        for hole, number in zip(holes, frames, strict=True):
+            hole[...] = self._at(number, geometry.at(number))
         return holes
+
+    def _at(self, number: int, geometry: Geometry) -> NDArray[np.bool_]:
+        if self.frames is not None:
+            return self._hole(self._files[number], geometry)
+        if self._still is None or self._still[0] != geometry:
+            self._still = geometry, self._hole(self._files[0], geometry)
+        return self._still[1]
 
     def _hole(self, file: Path, geometry: Geometry) -> NDArray[np.bool_]:
         try:
@@ -121,13 +124,13 @@ class VideoMasks:
     def read(self, frames: FrameRange, geometry: Geometry) -> NDArray[np.bool_]:
         holes = np.empty((len(frames), geometry.height_px, geometry.width_px), np.bool_)
         for hole, number in zip(holes, frames, strict=True):
-            number = 0 if self.frames is None else number
+            shown = 0 if self.frames is None else number
             try:
-                picture = self._video.read(FrameRange(number, number + 1))[0]
+                picture = self._video.read(FrameRange(shown, shown + 1))[0]
             except MediaError as error:
                 raise MaskError(f"mask {error}") from None
             grey = grey_of(Image.fromarray(picture))
-            hole[...] = shape_hole(grey, self._threshold, geometry, self._masks.dilation)
+            hole[...] = shape_hole(grey, self._threshold, geometry.at(number), self._masks.dilation)
         return holes
 
 
@@ -146,7 +149,7 @@ def shape_hole(grey: NDArray[np.uint8], threshold: int, geometry: Geometry, dila
     ]
     if dilation > 0:
         hole = np.asarray(cv2.dilate(hole.astype(np.uint8), _CROSS, iterations=dilation)).astype(np.bool_)
-    return hole if geometry.crop is None else hole[geometry.crop.box]
+    return hole[geometry.box]
 
 
 def _threshold(masks: Masks, is_lossy: bool) -> int:

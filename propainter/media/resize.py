@@ -31,17 +31,23 @@ def resize_frames(
     return resized
 
 
-def fit_frames(frames: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
+def fit_frames(frames: NDArray[np.uint8], geometry: Geometry, first_frame: int = 0) -> NDArray[np.uint8]:
     """Frames at source size as the method works on them.
 
     Args:
         frames: (n, source_height_px, source_width_px, 3).
+        first_frame: which of the source's frames the first of these is.
 
     Returns:
         (n, geometry.height_px, geometry.width_px, 3); frames itself where the size is right already.
     """
     whole = whole_frames(frames, geometry)
-    return whole if geometry.crop is None else np.ascontiguousarray(whole[:, *geometry.crop.box])
+    if geometry.crop is None:
+        return whole
+    cropped = np.empty((len(whole), geometry.height_px, geometry.width_px, 3), np.uint8)
+    for number, (target, frame) in enumerate(zip(cropped, whole, strict=True), first_frame):
+        target[...] = frame[geometry.at(number).box]
+    return cropped
 
 
 def whole_frames(frames: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:

@@ -91,3 +91,51 @@ def test_a_region_that_fits_is_worked_on_at_the_sources_resolution(
     assert any("of 328x200 pixels" in notice for notice in notices(tmp_path / "fits"))
     run(tmp_path / "small", video, mask, **settings, extract_frames={"width": 160, "height": 96})
     assert not any(notice.startswith("Working on") for notice in notices(tmp_path / "small"))
+
+
+@pytest.fixture
+def wide_clip() -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A small object that crosses a frame wider than it is worth looking at."""
+    frames, _ = draw_clip(40, 64, 480)
+    holes = np.zeros(frames.shape[:3], bool)
+    for t, hole in enumerate(holes):
+        hole[24:40, 80 + 6 * t : 96 + 6 * t] = True
+    return frames, holes
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_region_that_pans_leaves_the_rest_alone_and_an_edit_reaches_only_what_is_near(
+    tmp_path: Path, wide_clip: tuple[NDArray[np.uint8], NDArray[np.bool_]]
+) -> None:
+    truth, holes = wide_clip
+    seen = truth.copy()
+    seen[holes] = 255
+    video, mask = write_video(tmp_path / "clip.mkv", seen), write_masks(tmp_path / "masks", holes)
+    settings = {"masks": {"dilation": 0}, "roi": "auto"}
+    run(tmp_path / "out", video, mask, **settings)
+    (said,) = (notice for notice in notices(tmp_path / "out") if notice.startswith("Working on"))
+    assert "256x64 of 480x64" in said
+    assert "as they move" in said
+    assert "Its middle moved along the line." in report_of(tmp_path / "out")
+    result = read_frames(tmp_path / "out")
+    np.testing.assert_array_equal(result[~holes], seen[~holes])
+    assert np.abs(result[holes].astype(int) - truth[holes]).mean() < 8  # grey levels; the object stands out by 128
+    holes[4, 24:40, 68:78] = True
+    edited = run(tmp_path / "edited", video, write_masks(tmp_path / "edit", holes), **settings)
+    assert set(edited["segments_computed"].values()) == {1}  # of 3 segments of frames, of 3 of flow
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_region_jumps_at_a_cut(tmp_path: Path) -> None:
+    frames, _ = draw_clip(2 * CUT, 64, 480)
+    frames[CUT:] = frames[CUT:, ..., ::-1] // 4
+    holes = np.zeros(frames.shape[:3], bool)
+    holes[:CUT, 24:40, 20:36] = True
+    holes[CUT:, 24:40, 440:456] = True
+    video, mask = write_video(tmp_path / "clip.mkv", frames), write_masks(tmp_path / "masks", holes)
+    run(tmp_path / "out", video, mask, masks={"dilation": 0}, roi="auto")
+    (said,) = (notice for notice in notices(tmp_path / "out") if notice.startswith("Working on"))
+    assert "128x64 of 480x64" in said
+    assert "from (0, 0) to (352, 0) as they move" in said
+    result = read_frames(tmp_path / "out")
+    np.testing.assert_array_equal(result[~holes], frames[~holes])

@@ -253,6 +253,17 @@ def test_the_page_shows_which_part_of_the_frame_was_worked_on(tmp_path: Path) ->
     assert "worked on" not in whole.words
 
 
+def test_the_page_shows_the_way_of_a_region_that_pans(tmp_path: Path) -> None:
+    region, way = np.ones((16, 32), np.bool_), np.array([(4.2, 12.0), (28.0, 12.4)])
+    moment = dataclasses.replace(a_moment(hole_rows=0), region=region, way=way)
+    page = Page(write_report(a_record(), [moment], tmp_path))
+    assert "Its middle moved along the line." in page.words
+    overlaid = base64.b64decode(page.of("img", "src")[1].split(",")[1])
+    picture = cv2.imdecode(np.frombuffer(overlaid, np.uint8), cv2.IMREAD_COLOR_RGB).astype(int)
+    assert picture[12, 4:29, 0].min() > 150  # orange; JPEG blurs it
+    assert np.abs(picture[4] - 100).max() <= 15
+
+
 def test_the_moment_with_the_largest_hole_is_shown_first(tmp_path: Path) -> None:
     moments = [a_moment(0, 1), a_moment(12, 9), a_moment(24, 3)]
     assert Page(write_report(a_record(), moments, tmp_path)).of("section", "data-moment") == ["1"]

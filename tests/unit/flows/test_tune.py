@@ -14,6 +14,7 @@ from propainter.core.errors import MemoryBudgetError, SettingsError
 from propainter.core.settings import Engine, Settings
 from propainter.core.tuning import VideoMeasures
 from propainter.runtime.budget import Budget
+from tasks.measure_video import measure_video
 from tasks.memory import Job
 from tasks.projection import MEMORY_OF, require_memory
 
@@ -52,6 +53,16 @@ def test_what_is_printed_loads_as_the_settings_that_were_chosen(folder: Path, tm
     assert settings == load_settings({}, preset=chosen.settings)
     assert (settings.precision, settings.complete_flow.subvideo_length, settings.roi) == ("fp16", 30, "auto")
     assert "about 50 % of the frames have a hole" in chosen.about[0]
+
+
+def test_a_hole_that_wanders_over_the_frame_asks_for_a_region_that_follows_it(folder: Path, tmp_path: Path) -> None:
+    frames, _ = draw_clip(120, 240, 384)
+    holes = np.zeros((120, 240, 384), np.bool_)
+    for t, hole in enumerate(holes):
+        hole[100:120, 3 * t : 3 * t + 20] = True
+    video = write_video(tmp_path / "clip.mkv", frames)
+    measures = measure_video(video, write_masks(tmp_path / "masks", holes), Settings())
+    assert measures.region_px == (192, 192)
 
 
 @pytest.mark.parametrize("engine", ["classical", "propainter"])

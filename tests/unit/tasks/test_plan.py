@@ -8,7 +8,7 @@ import pytest
 
 from flows.planning import plan_stages
 from propainter.core.frames import FrameRange
-from propainter.core.geometry import Crop, Geometry
+from propainter.core.geometry import Crop, Geometry, Pan
 from propainter.core.settings import CompleteFlow, EncodeVideo, Outpainting, Settings
 from propainter.media.colour import Colour
 from propainter.media.encode_spec import plan_encoding
@@ -271,3 +271,20 @@ def test_another_region_shares_nothing_but_what_has_no_hole() -> None:
     )
     reached = changed(planned(there), planned(elsewhere))
     assert (len(reached["estimate_flow"]), reached["encode_video"]) == (25, [4])
+
+
+def test_a_region_that_pans_otherwise_in_some_frames_reaches_only_the_segments_that_see_those() -> None:
+    def panning(lefts_px: dict[int, int]) -> Plan:
+        places = tuple((0, lefts_px.get(frame, 8)) for frame in range(FRAMES))
+        pan = Pan(height_px=64, width_px=64, first_frame=0, places_px=places)
+        inputs = inputs_of(EVERY_FRAME)
+        return planned(replace(inputs, geometry=replace(inputs.geometry, crop=pan)))
+
+    assert changed(panning({}), panning(dict.fromkeys(range(40), 16))) == {
+        "extract_frames": [0, 1, 2],
+        "estimate_flow": [0, 1, 2],
+        "complete_flow": [0, 1, 2],
+        "propagate_pixels": [0],
+        "refine_frames": [0],
+        "encode_video": [0],
+    }
