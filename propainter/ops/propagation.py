@@ -30,14 +30,17 @@ Pairs = Sequence[NDArray[np.float32]] | NDArray[np.float32]
 
 
 def propagate_image(
-    frames: NDArray[np.uint8], hole: NDArray[np.bool_], flow: Pairs, device: str = "cpu"
+    frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    hole: NDArray[np.bool_],
+    flow: Pairs,
+    device: str = "cpu",
 ) -> NDArray[np.uint8]:
     """Sweep backward in time, then forward, taking from the neighbour what is consistent and known there.
 
     Two frames at a time are numbers with a fraction; all others wait as 8 bits, which hold them exactly.
 
     Args:
-        frames: RGB, (T, H, W, 3); what is inside the hole is not read.
+        frames: RGB, T times (H, W, 3), asked for one by one; what is inside the hole is not read.
         hole: (T, H, W), True inside.
         flow: completed.
         device: where the arithmetic runs.
@@ -46,7 +49,8 @@ def propagate_image(
         (T, H, W, 4), RGB and KNOWN, HOLE or KNOWN_GREY; unpack_propagated reads it.
     """
     packed = np.empty((*hole.shape, 4), np.uint8)
-    packed[..., :3] = frames
+    for place, frame in zip(packed, frames, strict=True):
+        place[..., :3] = frame
     np.copyto(packed[..., :3], _GREY, where=hole[..., None])
     packed[..., 3] = np.where(hole, np.uint8(HOLE), np.uint8(KNOWN))
     pairs = range(len(packed) - 1)

@@ -1,5 +1,6 @@
 """Stage propagate_pixels: what another frame shows goes into the hole; nothing is invented."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from propainter.ops.propagation import Pairs, propagate_image
 
 
 def propagate_pixels(
-    frames: NDArray[np.uint8],
+    frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     hole: NDArray[np.bool_],
     flow: Pairs,
     core: slice = slice(None),
@@ -20,7 +21,7 @@ def propagate_pixels(
     """Carry known pixels along completed flow into the hole.
 
     Args:
-        frames: RGB, (T, H, W, 3).
+        frames: RGB, T times (H, W, 3). Asked for one by one, so that they need not lie in memory.
         hole: (T, H, W), True inside.
         flow: completed, T-1 times (2, 2, H, W): forward then backward, (dx, dy) in pixels. Asked for pair by pair,
             so that it need not lie in memory.

@@ -4,13 +4,14 @@ Flow near the hole still follows the object (dense inverse search compares patch
 nothing is read from a band around it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from propainter.models.classical.membrane import hole_box, near, spread
-from propainter.models.classical.plane import Box, Floats, plane_motions, squared_length, tolerance_px2
+from propainter.models.classical.membrane import Box, near, parts_of, spread
+from propainter.models.classical.plane import Floats, plane_motions, squared_length, tolerance_px2
 from propainter.ops.propagation import Pairs
 
 BAND_PX = 24
@@ -44,23 +45,25 @@ def complete(flow: Pairs, hole: Bools) -> Floats:
 
 def _complete_pair(pair_22HW: Floats, hole_2HW: Bools) -> None:
     unseen_2HW = np.stack([_with_band(hole) for hole in hole_2HW])
-    boxes = [hole_box(unseen, _MARGIN_PX) if unseen.any() else None for unseen in unseen_2HW]
-    motions = plane_motions(pair_22HW, unseen_2HW, boxes)
-    for flow_2HW, hole, unseen, box, motion_2HW in zip(pair_22HW, hole_2HW, unseen_2HW, boxes, motions, strict=True):
-        if box is not None and motion_2HW is not None:
-            here = flow_2HW[:, *box]
-            np.copyto(here, _with_surroundings(here, motion_2HW, unseen[box]), where=hole[box])
+    parts = list(parts_of(unseen_2HW[0] | unseen_2HW[1], _MARGIN_PX))
+    motions = plane_motions(pair_22HW, unseen_2HW, [box for box, _ in parts])
+    for (box, part), motion_22HW in zip(parts, motions, strict=True):
+        for flow_2HW, hole, unseen, motion_2HW in zip(pair_22HW, hole_2HW, unseen_2HW, motion_22HW, strict=True):
+            inside = hole[box] & part
+            if inside.any():
+                here = flow_2HW[:, *box]
+                np.copyto(here, _with_surroundings(here, motion_2HW, unseen[box]), where=inside)
 
 
-def around_hole(flow_2HW: Floats, hole: Bools) -> Background:
-    """What the background does in the band around a hole that is not empty, by flow that is completed; elsewhere flow
-    as given. The hole's inside tells the motion, the flow beyond the band what is to be added to it."""
+def around_holes(flow_2HW: Floats, hole: Bools) -> Iterator[Background]:
+    """What the background does in the band around each part of a hole, by flow that is completed; elsewhere flow as
+    given. The hole's inside tells the motion, the flow beyond the band what is to be added to it."""
     unseen = _with_band(hole)
-    box = hole_box(unseen, _MARGIN_PX)
-    here = flow_2HW[:, *box]
-    band = unseen[box] & ~hole[box]
-    filled_2HW = _with_surroundings(here, _affine_motion(here, hole[box]), band)
-    return Background(box=box, flow=np.where(band, filled_2HW, here))
+    for box, part in parts_of(unseen, _MARGIN_PX):
+        here = flow_2HW[:, *box]
+        band = unseen[box] & ~hole[box]
+        filled_2HW = _with_surroundings(here, _affine_motion(here, hole[box] & part), band)
+        yield Background(box=box, flow=np.where(band & part, filled_2HW, here))
 
 
 def _with_surroundings(flow_2HW: Floats, motion_2HW: Floats, unseen: Bools) -> Floats:

@@ -1,5 +1,7 @@
 """Values spread smoothly from a hole's rim into the hole: the harmonic (Laplace) fill, coarse to fine."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,11 @@ _SWEEPS = 12
 
 _MARGIN_PX = 8
 
+Box = tuple[slice, slice]
+"""Rows and columns."""
 
-def hole_box(hole: NDArray[np.bool_], margin_px: int = 0) -> tuple[slice, slice]:
+
+def hole_box(hole: NDArray[np.bool_], margin_px: int = 0) -> Box:
     """Rows and columns of the smallest box around a hole that is not empty, with a margin that stays in the frame."""
     rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
     height, width = hole.shape
@@ -19,6 +24,20 @@ def hole_box(hole: NDArray[np.bool_], margin_px: int = 0) -> tuple[slice, slice]
         slice(max(int(rows[0]) - margin_px, 0), min(int(rows[-1]) + 1 + margin_px, height)),
         slice(max(int(columns[0]) - margin_px, 0), min(int(columns[-1]) + 1 + margin_px, width)),
     )
+
+
+def parts_of(hole: NDArray[np.bool_], margin_px: int = 0) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+    """The connected parts of a hole: several small ones must not cost the box around all of them.
+
+    Yields:
+        The box around a part, with a margin that stays in the frame; and (rows, columns) of it, True in this part.
+    """
+    height, width = hole.shape
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(hole.view(np.uint8), ltype=cv2.CV_32S)
+    for label, (left, top, wide, high, _) in enumerate(boxes[1:].tolist(), 1):
+        rows = slice(max(top - margin_px, 0), min(top + high + margin_px, height))
+        columns = slice(max(left - margin_px, 0), min(left + wide + margin_px, width))
+        yield (rows, columns), labels[rows, columns] == label
 
 
 def near(hole: NDArray[np.bool_], distance_px: int) -> NDArray[np.bool_]:

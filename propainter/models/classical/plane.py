@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from propainter.models.classical.membrane import Box
+
 _SAMPLES = 1500
 """Of each direction."""
 
@@ -22,34 +24,38 @@ object's hole is 2.5 dB worse, with the 1 % of the consistency check a moving ho
 
 _GOOD_FIT = 0.5
 
-Box = tuple[slice, slice]
-Boxes = Sequence[Box | None]
 Floats = NDArray[np.float32]
 Plane = NDArray[Any]
 """Homography (3, 3) from pixels of a pair's first frame to those of its second."""
 
 
-def plane_motions(pair_22HW: Floats, unseen_2HW: NDArray[np.bool_], boxes: Boxes) -> list[Floats | None]:
-    """The plane that the frame moves with; the plane of the holes' surroundings where that explains them better (a near
-    wall in front of a far scene).
+def plane_motions(pair_22HW: Floats, unseen_2HW: NDArray[np.bool_], boxes: Sequence[Box]) -> list[Floats]:
+    """The plane that the frame moves with; the plane of a box's surroundings where that explains them better (a near
+    wall in front of a far scene, or one of several holes over something that moves by itself).
 
     Args:
         pair_22HW: forward, then backward.
         unseen_2HW: where the forward flow, and where the backward flow is not to be read.
-        boxes: in which the motion is wanted, forward and backward; None: not wanted.
+        boxes: in which the motion is wanted.
 
     Returns:
-        Motion (2, rows, columns) in each box; zero where less is known than decides anything.
+        For each box its motion (2, 2, rows, columns), forward and backward; zero where less is known than decides
+        anything.
     """
     height, width = unseen_2HW.shape[1:]
     far = _plane_in(pair_22HW, unseen_2HW, (slice(0, height), slice(0, width)), boxes)
     if far is None:
-        return [None if box is None else np.zeros((2, *_size(box)), np.float32) for box in boxes]
-    far_fit = _fit(pair_22HW, far, unseen_2HW, boxes)
+        return [np.zeros((2, 2, *_size(box)), np.float32) for box in boxes]
+    return [_better(pair_22HW, unseen_2HW, box, motion) for box, motion in zip(boxes, far, strict=True)]
+
+
+def _better(pair_22HW: Floats, unseen_2HW: NDArray[np.bool_], box: Box, far: Floats) -> Floats:
+    """The motion given, or that of the box's surroundings."""
+    far_fit = _fit(pair_22HW, far, unseen_2HW, box)
     if far_fit > _GOOD_FIT:
         return far
-    near = _plane_in(pair_22HW, unseen_2HW, _surroundings(boxes, height, width), boxes)
-    return near if near is not None and _fit(pair_22HW, near, unseen_2HW, boxes) > far_fit else far
+    near = _plane_in(pair_22HW, unseen_2HW, _surroundings(box, *unseen_2HW.shape[1:]), [box])
+    return near[0] if near is not None and _fit(pair_22HW, near[0], unseen_2HW, box) > far_fit else far
 
 
 def squared_length(flow: Floats) -> Floats:
@@ -67,34 +73,29 @@ def _size(box: Box) -> tuple[int, int]:
     return box[0].stop - box[0].start, box[1].stop - box[1].start
 
 
-def _surroundings(boxes: Boxes, height: int, width: int) -> Box:
-    """The box around the boxes, with as much again on every side as stays in the frame."""
-    given = [box for box in boxes if box is not None]
-    sides = []
-    for axis, limit in enumerate((height, width)):
-        start, stop = min(box[axis].start for box in given), max(box[axis].stop for box in given)
-        sides.append(slice(max(2 * start - stop, 0), min(2 * stop - start, limit)))
-    return sides[0], sides[1]
+def _surroundings(box: Box, height: int, width: int) -> Box:
+    """The box with as much again on every side as stays in the frame."""
+    rows, columns = (
+        slice(max(2 * side.start - side.stop, 0), min(2 * side.stop - side.start, limit))
+        for side, limit in zip(box, (height, width), strict=True)
+    )
+    return rows, columns
 
 
-def _fit(pair_22HW: Floats, motions: Sequence[Floats | None], unseen_2HW: NDArray[np.bool_], boxes: Boxes) -> float:
-    """How well the motion explains what is known in the boxes: 1 exactly, 0 not at all."""
-    known, error = [], []
-    for flow_2HW, motion, unseen, box in zip(pair_22HW, motions, unseen_2HW, boxes, strict=True):
-        if box is not None and motion is not None:
-            rim = ~unseen[box]
-            flow_2P = flow_2HW[:, *box][:, rim]
-            known.append(flow_2P)
-            error.append(squared_length(flow_2P - motion[:, rim]))
-    error_px2 = np.concatenate(error)
-    if not len(error_px2):
+def _fit(pair_22HW: Floats, motion: Floats, unseen_2HW: NDArray[np.bool_], box: Box) -> float:
+    """How well the motion explains what is known in the box: 1 exactly, 0 not at all."""
+    seen_2HW = ~unseen_2HW[:, *box]
+    if not seen_2HW.any():
         return 1.0
-    return float((1 / (1 + error_px2 / tolerance_px2(np.concatenate(known, axis=1), 1.0))).mean())
+    here = pair_22HW[:, :, *box].transpose(1, 0, 2, 3)
+    known_2N = here[:, seen_2HW]
+    error_px2 = squared_length(known_2N - motion.transpose(1, 0, 2, 3)[:, seen_2HW])
+    return float((1 / (1 + error_px2 / tolerance_px2(known_2N, 1.0))).mean())
 
 
 def _plane_in(
-    pair_22HW: Floats, unseen_2HW: NDArray[np.bool_], source: Box, boxes: Boxes
-) -> list[Floats | None] | None:
+    pair_22HW: Floats, unseen_2HW: NDArray[np.bool_], source: Box, boxes: Sequence[Box]
+) -> list[Floats] | None:
     """Fit to the known flow of source. None where less is known than decides anything."""
     before, after = [], []
     for direction, (flow_2HW, unseen) in enumerate(zip(pair_22HW, unseen_2HW, strict=True)):
@@ -106,11 +107,9 @@ def _plane_in(
         return None
     limit_px = float(np.abs(stop_P2 - start_P2).max()) + 0.05 * max(unseen_2HW.shape[1:])
     for plane in _planes(start_P2, stop_P2):
-        motions = [
-            None if box is None else _motion(each, box)
-            for box, each in zip(boxes, (plane, np.linalg.inv(plane)), strict=True)
-        ]
-        if all(m is None or (np.isfinite(m).all() and np.abs(m).max() <= limit_px) for m in motions):
+        ways = plane, np.linalg.inv(plane)
+        motions = [np.stack([_motion(way, box) for way in ways]) for box in boxes]
+        if all(np.isfinite(motion).all() and np.abs(motion).max() <= limit_px for motion in motions):
             break
     return motions
 
