@@ -4,7 +4,6 @@ One small file per dataset in the cache. It spares work and nothing else: one th
 the clips. Several runs may write it; each keeps what the others learned.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Collection, Mapping
@@ -15,7 +14,8 @@ from pathlib import Path
 
 import google_crc32c
 
-from cache.publish import disk_errors, locked, make_folder, replace
+from cache.publish import disk_errors, make_folder, replace
+from propainter.core.locks import lock
 
 _SCHEMA = 1
 
@@ -64,15 +64,14 @@ class DatasetIndex:
         """
         with disk_errors(self._root):
             make_folder(self.path.parent)
-            lock = locked(self._root / ".lease" / ".datasets", fcntl.LOCK_EX)
-            assert lock is not None
+            descriptor = lock(self._root / ".lease" / ".datasets")
             try:
                 records = {**self.load(), **learned}
                 clips = {name: asdict(record) for name, record in sorted(records.items()) if name not in gone}
                 held = {"schema": _SCHEMA, "dataset": self._dataset, "crc32c": _crc32c(clips), "clips": clips}
                 replace(self._root, self.path, json.dumps(held).encode())
             finally:
-                os.close(lock)
+                os.close(descriptor)
 
 
 def _crc32c(clips: object) -> int:

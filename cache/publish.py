@@ -2,11 +2,10 @@
 
 Publishing is: write under .tmp, fsync, link() to the final name (which fails if that exists: then another was first),
 unlink, fsync the folder. Killed at any step, it leaves a stray file in .tmp and nothing else. Where links are not
-supported, rename under a lock. Locks are flock: the kernel frees them when their holder dies, however it dies.
+supported, rename under a lock.
 """
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from propainter.core.errors import DiskFullError, StoreError
+from propainter.core.locks import lock
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -118,31 +118,10 @@ def set_aside(root: Path, path: Path, *, inode: int | None = None) -> bool:
 @contextmanager
 def repair_lock(root: Path) -> Iterator[None]:
     """Alone in moving things out of a cache's entries."""
-    descriptor = locked(root / ".lease" / ".repair", fcntl.LOCK_EX)
-    assert descriptor is not None
+    descriptor = lock(root / ".lease" / ".repair")
     try:
         yield
     finally:
-        os.close(descriptor)
-
-
-def locked(path: Path, operation: int) -> int | None:
-    """A descriptor that holds a flock on path until closed; None where LOCK_NB was asked and it is taken."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, operation)
-            # gc removes lock files: a lock on one that has lost its name keeps nobody out.
-            if path.stat().st_ino == os.fstat(descriptor).st_ino:
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
         os.close(descriptor)
 
 

@@ -5,7 +5,6 @@ here computes. Safe for several threads, and for several processes on one disk; 
 a segment is there entirely or not at all.
 """
 
-import fcntl
 import os
 import shutil
 from collections import Counter
@@ -35,10 +34,11 @@ from cache.layout import (
     segment_name,
     version_folder,
 )
-from cache.publish import disk_errors, link, locked, make_folder, publish, repair_lock, set_aside
+from cache.publish import disk_errors, link, make_folder, publish, repair_lock, set_aside
 from cache.shards import Look, decode_blob, encode_blob, encode_shard, look, read_frames
 from propainter.core.errors import CorruptSegmentError, MissingSegmentError, ShapeError, StoreError
 from propainter.core.frames import FrameRange, tiles_reaching
+from propainter.core.locks import lock, try_lock
 
 T = TypeVar("T")
 
@@ -213,8 +213,7 @@ class Store:
             for key in keys:
                 path = lease_file(self.root, key.stage, key.digest)
                 with disk_errors(self.root):
-                    descriptor = locked(path, fcntl.LOCK_SH)
-                    assert descriptor is not None
+                    descriptor = lock(path, shared=True)
                     held.callback(os.close, descriptor)
                     os.utime(descriptor)
             yield
@@ -227,7 +226,7 @@ class Store:
         """
         folder = self._folder(key)
         with disk_errors(self.root):
-            descriptor = locked(lease_file(self.root, key.stage, key.digest), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = try_lock(lease_file(self.root, key.stage, key.digest))
             if descriptor is None:
                 raise StoreError(f"{folder} is in use by another run. Wait for it, or run without --fresh.")
             try:

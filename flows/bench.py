@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.bench_clip import Clip, score
+from flows.bench_clip import BenchClip, score
 from flows.inpaint import TASKS
 from flows.planning import demand_of, prepare
 from propainter.core.errors import ProPainterError
@@ -37,7 +37,7 @@ class Case:
     """What one row measures. settings: with the engine decided."""
 
     name: str
-    clip: Clip
+    clip: BenchClip
     settings: Settings
     device: str
     weights: Path

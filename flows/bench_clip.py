@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from propainter.core.errors import MediaError
 from propainter.core.frames import FrameRange
+from propainter.media.folder import write_images
 from propainter.media.sample import draw_sample
 from propainter.media.source import open_source
 from propainter.metrics.completion_task import draw_holes
@@ -21,7 +21,7 @@ HOLE_SSIM_WINDOW_PX = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
+class BenchClip:
     """Frames and masks as folders of PNG, equal in number."""
 
     name: str
@@ -31,7 +31,7 @@ class Clip:
     width_px: int
 
 
-def make_clip(video: Path | None, frames: int, folder: Path) -> Clip:
+def make_clip(video: Path | None, frames: int, folder: Path) -> BenchClip:
     """The first frames of a video, or a drawn landscape under a panning camera, with holes that move over it.
 
     Raises:
@@ -46,19 +46,14 @@ def make_clip(video: Path | None, frames: int, folder: Path) -> Clip:
     if count < 2:
         raise MediaError(f"{video} has {count} frame. Give a video of at least 2.")
     name = "drawn clip" if video is None else video.name
-    clip = Clip(name=name, folder=folder, frames=count, height_px=height_px, width_px=width_px)
-    _write_images(folder / "frames", truth)
-    _write_images(folder / "masks", _holes_of(clip))
+    clip = BenchClip(name=name, folder=folder, frames=count, height_px=height_px, width_px=width_px)
+    for kind, pictures in (("frames", truth), ("masks", _holes_of(clip))):
+        (folder / kind).mkdir()
+        write_images(folder / kind, pictures)
     return clip
 
 
-def _write_images(folder: Path, pictures: NDArray[np.uint8] | NDArray[np.bool_]) -> None:
-    folder.mkdir()
-    for index, picture in enumerate(pictures):
-        Image.fromarray(picture).save(folder / f"{index:05}.png", compress_level=1)
-
-
-def score(clip: Clip, result: Path) -> tuple[float, float]:
+def score(clip: BenchClip, result: Path) -> tuple[float, float]:
     """PSNR of all hole pixels in dB, and SSIM of the holes, of a folder of frames at the clip's size."""
     filled, truth, holes = _read(result), _read(clip.folder / "frames"), _holes_of(clip)
     error, values = squared_error(filled, truth, holes)
@@ -85,5 +80,5 @@ def _read(folder: Path) -> NDArray[np.uint8]:
         return source.read(FrameRange(0, source.info.frames))
 
 
-def _holes_of(clip: Clip) -> NDArray[np.bool_]:
+def _holes_of(clip: BenchClip) -> NDArray[np.bool_]:
     return draw_holes("moving", FrameRange(0, clip.frames), clip.height_px, clip.width_px)

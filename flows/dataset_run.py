@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from prefect import Task
 
-from cache.maintenance import require_room, room
-from flows.dataset_survey import ClipWork, Survey, plan_work
-from flows.fan_out import run_each
-from flows.inpaint import sealed
+from cache.room import require_room, room
+from flows.dataset_survey import ClipWork, DatasetSurvey, plan_work
+from flows.fan_out import reason_of, run_each
 from flows.planning import COMPRESSED_SHARE
+from flows.prefect_calls import sealed
 from flows.progress import progress
 from flows.schedule import Future
 from propainter.core.errors import (
@@ -21,7 +21,6 @@ from propainter.core.errors import (
     MediaError,
     MissingSegmentError,
     OutputError,
-    ProPainterError,
     StoreError,
     WeightsError,
 )
@@ -68,7 +67,7 @@ class Summary:
         )
 
 
-def require_space(survey: Survey) -> None:
+def require_space(survey: DatasetSurvey) -> None:
     """Refuse, before it starts, a run that will not fit.
 
     Raises:
@@ -101,10 +100,10 @@ def _disk(folder: Path) -> int:
     return next(place for place in (path, *path.parents) if place.exists()).stat().st_dev
 
 
-class Run:
+class DatasetRun:
     """One run over a surveyed dataset, and what became of its clips."""
 
-    def __init__(self, survey: Survey) -> None:
+    def __init__(self, survey: DatasetSurvey) -> None:
         self._survey = survey
         self._work = {work.name: work for work in survey.work}
         self._failed = dict(survey.failed)
@@ -198,7 +197,7 @@ class Run:
         return run_each(jobs, submit, in_flight=in_flight, stop_at=NOT_THE_CLIPS_FAULT, but_not_at=BROKEN_IN_THE_CACHE)
 
     def _fail(self, name: str, error: Exception) -> None:
-        reason = str(error) if isinstance(error, ProPainterError) else f"{type(error).__name__}: {error}"
+        reason = reason_of(error)
         self._failed.setdefault(name, reason)
         if isinstance(error, MediaError):
             self._faults.setdefault(name, reason)

@@ -14,9 +14,9 @@ from propainter.core.errors import MediaError, SettingsError, ShapeError
 from propainter.core.settings import Settings
 from propainter.media.dataset import Clip, files_of, find_clips, frame_names, read_clip_names
 from propainter.media.flo import FloType
-from tasks.dataset import look_at_clips, read_frames_of
 from tasks.devices import resolve_devices
 from tasks.flo_folders import Export, export_is_due, flo_files, plan_import, read_flo_folder
+from tasks.look_at_clips import look_at_clips, read_frames_of
 from tasks.plan import open_store
 from tasks.precompute_flow import ClipFlow, plan_clip
 from tasks.weights import Weights, are_installed, find_weights, weights_folder
@@ -65,7 +65,7 @@ class ClipWork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class DatasetSurvey:
     """A dataset, looked at once.
 
     index: of the folder that the flow comes from. failed: reasons by clip. new, changed, removed: since the last run.
@@ -87,11 +87,11 @@ class Survey:
         return any(work.missing or work.export for work in self.work)
 
 
-_surveyed: ContextVar[Survey | None] = ContextVar("surveyed", default=None)
+_surveyed: ContextVar[DatasetSurvey | None] = ContextVar("surveyed", default=None)
 
 
 @contextmanager
-def already_surveyed(survey: Survey) -> Iterator[None]:
+def already_surveyed(survey: DatasetSurvey) -> Iterator[None]:
     """Within this block, `survey_dataset` answers with this: looked at before a server was started for it."""
     token = _surveyed.set(survey)
     try:
@@ -100,7 +100,7 @@ def already_surveyed(survey: Survey) -> Iterator[None]:
         _surveyed.reset(token)
 
 
-def survey_dataset(request: Request, note: Callable[[str], None]) -> Survey:
+def survey_dataset(request: Request, note: Callable[[str], None]) -> DatasetSurvey:
     """Find the clips, read those that are new or changed, and ask the cache what it has of their flow.
 
     Args:
@@ -146,7 +146,7 @@ def survey_dataset(request: Request, note: Callable[[str], None]) -> Survey:
             work.append(plan_work(record, names, plan_with, request, settings))
         except (MediaError, ShapeError) as error:
             failed[clip.name] = str(error)
-    return Survey(
+    return DatasetSurvey(
         request=request, cache=cache, devices=resolve_devices(request.devices), weights=weights, index=origin_index,
         work=tuple(work), failed=failed, new=looked.new, changed=looked.changed, removed=looked.removed,
     )  # fmt: skip

@@ -15,7 +15,8 @@ from flows.configuration import load_settings
 from flows.dataset_run import NOT_THE_CLIPS_FAULT
 from flows.evaluate_page import write_page
 from flows.evaluate_tables import Evaluation, markdown, write_tables
-from flows.inpaint import inpaint, refuse_to_loop
+from flows.inpaint import inpaint
+from flows.prefect_calls import refuse_to_loop
 from propainter.core.errors import OutputError, ProPainterError, SettingsError
 from propainter.core.settings import Settings
 from propainter.metrics.completion_task import HoleMotion

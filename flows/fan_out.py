@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from flows.schedule import Future
+from propainter.core.errors import ProPainterError
 from tasks.plan import Done
 
 Job = TypeVar("Job")
@@ -46,6 +47,11 @@ def run_each(
         yield job, outcome
     if failure is not None:
         raise failure
+
+
+def reason_of(error: Exception) -> str:
+    """Why a job failed, for the user; with its kind, where it is a defect of ours."""
+    return str(error) if isinstance(error, ProPainterError) else f"{type(error).__name__}: {error}"
 
 
 def _put(through: "queue.SimpleQueue[tuple[Job, Future]]", job: Job, future: Future, _: object) -> None:

@@ -6,27 +6,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from prefect import Task, flow
-from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.utilities.annotations import opaque
 
-from cache.maintenance import require_room
+from cache.room import require_room
 from flows.configuration import cache_folder, load_settings
-from flows.further_outputs import further_outputs
+from flows.further_outputs import further_outputs, remove_further_outputs
 from flows.manifest import claim_output
 from flows.planning import demand_of, plan_stages, prepare, projected_bytes
+from flows.prefect_calls import refuse_to_loop, sealed
 from flows.progress import progress
 from flows.record import Outcome, Tally, leave_record, was_written_by_us
 from flows.schedule import Future, run_in_order
-from propainter.core.errors import (
-    CorruptSegmentError,
-    FlowRangeError,
-    MissingSegmentError,
-    RunError,
-)
+from propainter.core.errors import CorruptSegmentError, FlowRangeError, MissingSegmentError
 from propainter.runtime.budget import SEGMENTS_PER_DEVICE
 from propainter.runtime.memory import MemorySampler
 from tasks.complete_flow import complete_flow
@@ -41,8 +35,6 @@ from tasks.propagate_pixels import propagate_pixels
 from tasks.refine_frames import refine_frames
 from tasks.weights import weights_folder
 
-T = TypeVar("T")
-
 TASKS: Mapping[str, Task[Any, Done]] = {
     "extract_frames": extract_frames,
     "estimate_flow": estimate_flow,
@@ -54,9 +46,6 @@ TASKS: Mapping[str, Task[Any, Done]] = {
 
 MOST_IN_FLIGHT = 32
 """Threads of the task runner: more than any box has devices; the schedule hands out less."""
-
-MOST_ATTEMPTS = 3
-"""Starts of one flow run before it is given up."""
 
 REPLANS = 3
 """A segment found corrupt is computed again; a disk that corrupts this often is the user's to replace."""
@@ -124,28 +113,18 @@ def inpaint(
         return _inpaint(run, place, cache_size_bytes, further)
 
 
-def refuse_to_loop() -> None:
-    """End a run that an automation has started again and again: what killed it would kill it once more.
-
-    Raises:
-        RunError: this is the fourth attempt, or a later one.
-    """
-    attempts = flow_run.run_count
-    if attempts is not None and attempts > MOST_ATTEMPTS:
-        raise RunError(
-            f"This run was started {attempts} times and died each time. "
-            "See its log for what it did last; what it finished is kept for the next run."
-        )
-
-
 def _inpaint(
     run: Run, output: Output, cache_size_bytes: int | None, further: Callable[[Run], Iterator[tuple[Run, Output]]]
 ) -> dict[str, Any]:
+    def claim(folder: Path, partial: Path) -> None:
+        remove_further_outputs(output)
+        claim_output(folder, partial)
+
     started = datetime.now(UTC)
     for notice in run.inputs.notices:
         progress().note(notice)
     with MemorySampler() as memory:
-        run, tally, notices = complete(run, output, cache_size_bytes, claim_output)
+        run, tally, notices = complete(run, output, cache_size_bytes, claim)
         written = []
         for also, place in further(run):
             written.append(f"Also written: {place.path}.")
@@ -194,11 +173,6 @@ def complete(
             settings = replace(run.settings, storage="exact")
             run = replace(run, settings=settings, plan=plan_stages(run.inputs, settings, run.encode, run.weights))
     raise AssertionError("the last try either returns or raises")
-
-
-def sealed(value: T) -> T:
-    """An argument that Prefect hands on without looking for futures in it: in a plan that takes half a second."""
-    return cast(T, opaque(value))
 
 
 def _compute_missing(run: Run, tally: Tally, cache_size_bytes: int | None) -> None:

@@ -6,10 +6,10 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.dataset_run import MOST_IN_FLIGHT, Run, Summary, require_space
+from flows.dataset_run import MOST_IN_FLIGHT, DatasetRun, Summary, require_space
 from flows.dataset_survey import Request, survey_dataset
-from flows.inpaint import refuse_to_loop
 from flows.parameters import request_from
+from flows.prefect_calls import refuse_to_loop
 from flows.progress import progress
 from propainter.media.flo import FloType
 
@@ -60,7 +60,7 @@ def precompute_flow(
     }  # fmt: skip
     survey = survey_dataset(request_from(Request, given, config), progress().note)
     require_space(survey)
-    summary = Run(survey).through()
+    summary = DatasetRun(survey).through()
     get_run_logger().info(summary.line)
     create_table_artifact(
         [{"clip": name, "reason": reason} for name, reason in sorted(summary.failed.items())],

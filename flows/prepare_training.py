@@ -9,17 +9,15 @@ from typing import Any
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from cache.maintenance import require_room
+from cache.room import require_room
 from flows.configuration import load_settings
-from flows.dataset_run import MOST_IN_FLIGHT, require_space
-from flows.dataset_run import Run as FlowRun
-from flows.dataset_survey import Request, survey_dataset
-from flows.dataset_survey import Survey as FlowSurvey
-from flows.fan_out import run_each
-from flows.inpaint import refuse_to_loop, sealed
+from flows.dataset_run import MOST_IN_FLIGHT, DatasetRun, require_space
+from flows.dataset_survey import DatasetSurvey, Request, survey_dataset
+from flows.fan_out import reason_of, run_each
+from flows.prefect_calls import refuse_to_loop, sealed
 from flows.progress import progress
 from flows.schedule import Future
-from propainter.core.errors import OutputError, ProPainterError, SettingsError, StoreError
+from propainter.core.errors import OutputError, SettingsError, StoreError
 from propainter.core.settings import ExtractFrames, Settings, Storage
 from tasks.output import Output
 from tasks.plan import Done
@@ -161,9 +159,8 @@ def _prepare(survey: Survey, in_flight: int) -> Iterator[tuple[str, str]]:
         if isinstance(outcome, Done):
             progress().computed("prepare_clip", number, survey.frames[job.name])
         else:
-            reason = str(outcome) if isinstance(outcome, ProPainterError) else f"{type(outcome).__name__}: {outcome}"
-            progress().note(f"{job.name}: {reason}")
-            yield job.name, reason
+            progress().note(f"{job.name}: {reason_of(outcome)}")
+            yield job.name, reason_of(outcome)
 
 
 def _flows(
@@ -174,7 +171,7 @@ def _flows(
         return {}, {}
     survey = _survey_flow(target, records, options, progress().note)
     require_space(survey)
-    failed = FlowRun(survey).through().failed
+    failed = DatasetRun(survey).through().failed
     known = survey.index.load()
     flows = {name: known[name].flow for name in records if name in known and name not in failed}
     return (
@@ -185,6 +182,6 @@ def _flows(
 
 def _survey_flow(
     target: Target, records: Mapping[str, ClipFiles], options: Mapping[str, Any], note: Callable[[str], None]
-) -> FlowSurvey:
+) -> DatasetSurvey:
     survey = survey_dataset(Request(root=target.out, cache=target.store, **options), note)
     return replace(survey, work=tuple(work for work in survey.work if work.name in records))

@@ -4,7 +4,6 @@ A lease is an flock on one file per device, in one folder per user of the machin
 each other share the devices through it, and the kernel frees a device whose holder has died.
 """
 
-import fcntl
 import os
 import stat
 import tempfile
@@ -15,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from propainter.core.errors import DeviceError
+from propainter.core.locks import lock, try_lock
 
 POLL_S = 0.005
 """One waiter looks at a time, so that it may look often: meanwhile a device stands idle."""
-
-_LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +28,11 @@ class DeviceLease:
 
 
 def resolve_devices(asked: str) -> tuple[str, ...]:
-    """The devices that the user's word stands for.
+    """The devices that the user's word stands for; the CPU as often as it is named.
 
     Args:
         asked: "auto" (every CUDA device, or the CPU where there is none), "cpu", "cuda" (every CUDA device),
-            or names separated by commas: "cuda:0,cuda:2".
+            or names separated by commas: "cuda:0,cuda:2", or "cpu,cpu" for two leases on the CPU at a time.
 
     Raises:
         DeviceError: a name that is none of these, or a CUDA device that is not there.
@@ -46,36 +44,24 @@ def resolve_devices(asked: str) -> tuple[str, ...]:
         if name == "cpu":
             names.append(name)
         elif name == "cuda" or (name.startswith("cuda:") and name[5:].isdecimal()):
-            names.extend(_require_cuda(name))
+            names.extend(cuda for cuda in _require_cuda(name) if cuda not in names)
         else:
             raise DeviceError(f"There is no device {name!r}. Give auto, cpu, cuda, or a list like cuda:0,cuda:1.")
-    return tuple(dict.fromkeys(names))
+    return tuple(names)
 
 
 @contextmanager
-def lease(
-    devices: Sequence[str], *, directory: Path | None = None, timeout_s: float | None = None
-) -> Iterator[DeviceLease]:
+def lease(devices: Sequence[str]) -> Iterator[DeviceLease]:
     """Hold the first free one of the devices; wait while all are taken.
 
-    Args:
-        directory: where the lock files lie; None: the user's own folder on this machine.
-        timeout_s: None: wait for ever.
-
     Raises:
-        DeviceError: no device was named, none got free in time, or the folder cannot be trusted.
+        DeviceError: no device was named, or the folder of the locks cannot be trusted.
     """
     if not devices:
         raise DeviceError("A lease was asked for among no devices. Name at least one, or auto.")
-    folder = machine_locks("devices") if directory is None else directory
-    folder.mkdir(parents=True, exist_ok=True)
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    with _turn(folder, devices, wait=timeout_s is None):
+    folder = machine_locks("devices")
+    with _turn(folder, devices):
         while (held := _first_free(devices, folder)) is None:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise DeviceError(
-                    f"{', '.join(devices)} stayed taken for {timeout_s} s. Wait for the other run or end it."
-                )
             time.sleep(POLL_S)
     device, descriptor = held
     try:
@@ -85,17 +71,14 @@ def lease(
 
 
 @contextmanager
-def _turn(folder: Path, devices: Sequence[str], *, wait: bool) -> Iterator[None]:
+def _turn(folder: Path, devices: Sequence[str]) -> Iterator[None]:
     """Be the one who looks for a free one of these devices; the kernel hands the turn on in the order of asking.
 
     Without it a run with a segment waiting would take its own device again and again, and others would starve.
     """
-    if not wait:
-        yield
-        return
-    descriptor = os.open(folder / f"{'+'.join(devices).replace(':', '-')}.turn", _LOCK_FILE, 0o600)
+    names = "+".join(dict.fromkeys(devices)).replace(":", "-")
+    descriptor = lock(folder / f"{names}.{len(devices)}.turn")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
@@ -103,8 +86,9 @@ def _turn(folder: Path, devices: Sequence[str], *, wait: bool) -> Iterator[None]
 
 def _first_free(devices: Sequence[str], folder: Path) -> tuple[str, int] | None:
     """A device and the descriptor that holds its lock."""
-    for device in devices:
-        descriptor = _try_lock(folder / f"{device.replace(':', '-')}.lock")
+    for index, device in enumerate(devices):
+        before = devices[:index].count(device)
+        descriptor = try_lock(folder / f"{device.replace(':', '-')}{f'.{before}' if before else ''}.lock")
         if descriptor is not None:
             return device, descriptor
     return None
@@ -124,16 +108,6 @@ def machine_locks(kind: str) -> Path:
     folder = root / kind
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
-
-
-def _try_lock(path: Path) -> int | None:
-    descriptor = os.open(path, _LOCK_FILE, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def _cuda_devices() -> tuple[str, ...]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from propainter.core.frames import FrameRange
+from propainter.media.folder import write_images
 from propainter.media.source import open_source
 from propainter.metrics.completion_task import HoleMotion, draw_holes
 from tasks.evaluate_inputs import EvaluatedClip
@@ -59,9 +59,10 @@ def prepare_clip(
         if resizes:
             _emptied(frames)
         for tile in FrameRange(0, truth.info.frames).tiles(TILE_FRAMES):
-            _write_images(masks, tile.core, read_holes(tile.core))
+            write_images(masks, read_holes(tile.core), first=tile.core.start)
             if resizes:
-                _write_images(frames, tile.core, scaled(truth.read(tile.core), height_px, width_px))
+                pictures = scaled(truth.read(tile.core), height_px, width_px)
+                write_images(frames, pictures, first=tile.core.start)
     return frames if resizes else clip.truth, masks
 
 
@@ -70,8 +71,3 @@ def _emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
-
-
-def _write_images(folder: Path, frames: FrameRange, pictures: NDArray[np.uint8] | NDArray[np.bool_]) -> None:
-    for frame, picture in zip(frames, pictures, strict=True):
-        Image.fromarray(picture).save(folder / f"{frame:05}.png", compress_level=1)

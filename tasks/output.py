@@ -1,6 +1,5 @@
 """The result's place: may it be written, is it being written, and its appearance whole under its final name."""
 
-import fcntl
 import hashlib
 import os
 import re
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from propainter.core.errors import OutputError
+from propainter.core.locks import try_lock
 from tasks.devices import machine_locks
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov")
@@ -100,6 +100,11 @@ class Output:
         finally:
             os.close(directory)
 
+    def remove(self) -> None:
+        """Take away what was published here, and what was left half-made."""
+        self._remove(self.partial)
+        self._remove(self.path)
+
     @staticmethod
     def _remove(path: Path) -> None:
         if path.is_dir():
@@ -115,14 +120,10 @@ class Output:
             OutputError: another run is writing this output now.
         """
         name = hashlib.blake2b(os.fsencode(self.path.resolve()), digest_size=20).hexdigest()
-        lock = os.open(machine_locks("outputs") / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        descriptor = try_lock(machine_locks("outputs") / name)
+        if descriptor is None:
+            raise OutputError(f"Another run is writing {self.path} now. Wait for it, or give another name.")
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise OutputError(
-                    f"Another run is writing {self.path} now. Wait for it, or give another name."
-                ) from error
             yield
         finally:
-            os.close(lock)
+            os.close(descriptor)

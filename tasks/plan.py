@@ -227,7 +227,7 @@ def reads_of(plan: Plan, node: Node) -> Iterator[Node]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What every task of one run is given. Small objects and names: it travels to other processes."""
+    """What every task of one run is given."""
 
     inputs: Inputs
     settings: Settings
@@ -244,7 +244,7 @@ class Run:
 
 @lru_cache(maxsize=8)
 def open_store(root: Path) -> Store:
-    """One Store for each folder and process: it remembers which segments it has checked."""
+    """One Store for each folder and process: it remembers the entries that it has opened."""
     return Store(root)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from flows.server import connect, prefect_environment
+from flows.server.environment import prefect_environment
+from flows.server.local_server import connect
 
 _home = Path(tempfile.mkdtemp(prefix="propainter-tests-"))
 atexit.register(shutil.rmtree, _home, ignore_errors=True)

@@ -9,7 +9,9 @@ from cyclopts import Parameter
 from rich.filesize import decimal
 from rich.table import Table
 
-from cache import maintenance
+from cache.gc import gc
+from cache.maintenance import list_entries, pin, stat, unpin, verify
+from cache.room import room, used_bytes
 from flows.commands.terminal import Cache, bytes_of, out
 from flows.configuration import cache_folder
 from propainter.core.errors import SettingsError
@@ -21,7 +23,7 @@ cache_app = cyclopts.App(name="cache", help="Look after the results kept on disk
 def cache_ls(*, cache: Cache = None) -> None:
     """Every entry: stage, key, segments, size, last use."""
     table = Table("stage", "key", "segments", "size", "last used", "")
-    for entry in sorted(maintenance.list_entries(cache_folder(cache)), key=lambda entry: entry.last_used_s):
+    for entry in sorted(list_entries(cache_folder(cache)), key=lambda entry: entry.last_used_s):
         table.add_row(
             entry.stage,
             entry.digest[:12],
@@ -38,17 +40,17 @@ def cache_stat(*, cache: Cache = None) -> None:
     """Entries and bytes by stage."""
     root = cache_folder(cache)
     table = Table("stage", "entries", "incomplete", "size")
-    for total in maintenance.stat(root):
+    for total in stat(root):
         table.add_row(total.stage, str(total.entries), str(total.incomplete), decimal(total.size_bytes))
     out.print(table)
-    used, free = decimal(maintenance.used_bytes(root)), decimal(maintenance.room(root))
+    used, free = decimal(used_bytes(root)), decimal(room(root))
     out.print(f"{root} holds {used}, unfinished entries counted; {free} are free.", markup=False, soft_wrap=True)
 
 
 @cache_app.command(name="verify")
 def cache_verify(*, quick: Annotated[bool, Parameter(negative="")] = False, cache: Cache = None) -> int:
     """Check every checksum (--quick: every shard's index); what is broken is set aside and named."""
-    result = maintenance.verify(cache_folder(cache), quick=quick)
+    result = verify(cache_folder(cache), quick=quick)
     for fault in result.faults:
         out.print(f"{fault.path}: {fault.reason}. It was set aside.", markup=False, soft_wrap=True)
     out.print(f"{result.segments} segments checked, {len(result.faults)} broken.")
@@ -60,7 +62,7 @@ def cache_gc(*, max_size: str | None = None, max_age_days: float | None = None, 
     """Delete whole entries, those unused for longest first, down to --max-size or up to --max-age-days."""
     if max_age_days is not None and not 0 <= max_age_days < math.inf:
         raise SettingsError(f"max_age_days is {max_age_days}. Give days, 0 or more.")
-    collected = maintenance.gc(
+    collected = gc(
         cache_folder(cache),
         max_bytes=bytes_of(max_size),
         max_age_s=None if max_age_days is None else max_age_days * 86400,
@@ -71,10 +73,10 @@ def cache_gc(*, max_size: str | None = None, max_age_days: float | None = None, 
 @cache_app.command(name="pin")
 def cache_pin(key: str, *, cache: Cache = None) -> None:
     """Keep an entry, named by the beginning of its key, from ever being collected."""
-    out.print(f"Pinned {maintenance.pin(cache_folder(cache), key).digest}.")
+    out.print(f"Pinned {pin(cache_folder(cache), key).digest}.")
 
 
 @cache_app.command(name="unpin")
 def cache_unpin(key: str, *, cache: Cache = None) -> None:
     """Let a pinned entry be collected again."""
-    out.print(f"Unpinned {maintenance.unpin(cache_folder(cache), key).digest}.")
+    out.print(f"Unpinned {unpin(cache_folder(cache), key).digest}.")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from flows.commands.serving import workflow_server
-from flows.commands.terminal import EXIT_SOME_FAILED, Cache, console, out
+from flows.commands.terminal import EXIT_SOME_FAILED, Cache, console, out, text_of
 from flows.configuration import cache_folder, load_settings
 from flows.progress import TerminalProgress, listening
 from tasks.evaluate_inputs import pair_clips
@@ -81,9 +81,10 @@ def evaluate(
             from flows.evaluate import evaluate as flow
 
             done = flow.with_options(on_running=[remember])(
-                str(truth), str(output), results=_text(results), masks=_text(masks), engine=engine,
-                settings=asdict(settings), hole=hole, seed=seed, ssim_window=ssim_window, i3d=_text(i3d),
-                cache=str(cache_folder(cache)), devices=devices, weights=_text(weights), verify_weights=verify_weights,
+                str(truth), str(output), results=text_of(results), masks=text_of(masks), engine=engine,
+                settings=asdict(settings), hole=hole, seed=seed, ssim_window=ssim_window, i3d=text_of(i3d),
+                cache=str(cache_folder(cache)), devices=devices, weights=text_of(weights),
+                verify_weights=verify_weights,
             )  # fmt: skip
     console.quiet = False
     for name, reason in done["failed"].items():
@@ -92,7 +93,3 @@ def evaluate(
         out.print(note, markup=False, soft_wrap=True)
     out.print(f"{done['summary']}\n{done['page']}", markup=False, soft_wrap=True)
     return EXIT_SOME_FAILED if done["failed"] else 0
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -1,17 +1,17 @@
 """`propainter flows`: the optical flow of a dataset's clips; only what is new is computed."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.table import Table
 
 from flows.commands.serving import prepare_for_prefect, workflow_server
-from flows.commands.terminal import EXIT_SOME_FAILED, bytes_of, console, out
-from flows.progress import JsonProgress, Progress, TerminalProgress, listening
+from flows.commands.terminal import EXIT_SOME_FAILED, LogFormat, bytes_of, console, out, progress_in, text_of
+from flows.configuration import nested
+from flows.progress import Progress, listening
 from propainter.core.errors import MediaError
 from propainter.core.settings import Engine, Precision, Storage
 from propainter.media.flo import FloType
@@ -42,7 +42,7 @@ def flows(
     flo_dtype: FloType = "float16",
     import_flo: Path | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
-    log_format: Literal["text", "json"] = "text",
+    log_format: LogFormat = "text",
     keep_server: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Compute the optical flow of every clip below ROOT. Run it again, every night say: it computes what is new.
@@ -95,25 +95,25 @@ def flows(
         Leave the workflow server running afterwards.
     """
     console.quiet = quiet
-    listener: Progress = JsonProgress(sys.stderr) if log_format == "json" else TerminalProgress(console, out)
+    listener = progress_in(log_format)
     given: dict[str, Any] = {
         "root": str(root),
-        "only": _text(only),
-        "cache": _text(cache),
-        "settings": {
-            **_given(engine=engine, storage=storage),
-            "extract_frames": _given(width=width, height=height, resize_ratio=resize_ratio),
-            "estimate_flow": _given(raft_iter=raft_iter, precision=flow_precision),
-        },
+        "only": text_of(only),
+        "cache": text_of(cache),
+        "settings": nested({
+            "engine": engine, "storage": storage, "extract_frames.width": width, "extract_frames.height": height,
+            "extract_frames.resize_ratio": resize_ratio, "estimate_flow.raft_iter": raft_iter,
+            "estimate_flow.precision": flow_precision,
+        }),
         "devices": devices,
         "num_workers": num_workers,
-        "weights": _text(weights),
+        "weights": text_of(weights),
         "verify_weights": verify_weights,
         "rehash": rehash,
         "cache_size_bytes": bytes_of(cache_size),
-        "export_flo": _text(export_flo),
+        "export_flo": text_of(export_flo),
         "flo_dtype": flo_dtype,
-        "import_flo": _text(import_flo),
+        "import_flo": text_of(import_flo),
     }  # fmt: skip
     if not root.is_dir():  # before what takes seconds to import
         raise MediaError(f"There is no folder {root}. Give one that holds clips.")
@@ -126,14 +126,14 @@ def flows(
 def _run(given: dict[str, Any], listener: Progress, *, keep_server: bool) -> "Summary":
     """Look at the dataset first: where nothing is to do, no server is started and no flow run."""
     prepare_for_prefect()
-    from flows.dataset_run import Run, Summary
+    from flows.dataset_run import DatasetRun, Summary
     from flows.dataset_survey import Request, already_surveyed, survey_dataset
     from flows.parameters import request_from
     from flows.precompute_flow import precompute_flow
 
     survey = survey_dataset(request_from(Request, given, None), listener.note)
     if not survey.has_work:
-        return Run(survey).summary()
+        return DatasetRun(survey).summary()
     with workflow_server(keep=keep_server) as server_answers, already_surveyed(survey):
         summary: Summary = precompute_flow.with_options(on_running=[server_answers()])(**given)
         return summary
@@ -149,11 +149,3 @@ def _tell(summary: "Summary", log_format: str) -> None:
             table.add_row(name, reason)
         out.print(table, markup=False)
     out.print(summary.line, markup=False, soft_wrap=True)
-
-
-def _given(**options: object) -> dict[str, object]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

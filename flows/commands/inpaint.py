@@ -1,26 +1,26 @@
 """`propainter inpaint`: options to settings, progress to the terminal."""
 
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.filesize import decimal
 from rich.table import Table
 
-from cache import maintenance
+from cache.room import room
 from flows.commands.serving import workflow_server
-from flows.commands.terminal import Cache, bytes_of, console, out
+from flows.commands.terminal import Cache, LogFormat, bytes_of, console, out, progress_in, text_of
 from flows.configuration import cache_folder, load_settings, nested
-from flows.progress import JsonProgress, Progress, TerminalProgress, listening
+from flows.progress import listening
 from flows.record import was_written_by_us
 from flows.tuning import AUTO, tune
 from propainter.core.errors import SettingsError
 from propainter.core.settings import Automatic, Codec, Engine, Mode, Precision, Quantize, Settings, Storage
+from tasks.devices import resolve_devices
 from tasks.inspect_inputs import already_inspected, inspect_inputs, require_files, require_mask
 from tasks.output import Output
 from tasks.plan import Inputs, StagePlan, demand
@@ -71,11 +71,12 @@ def inpaint(
     memory_fraction: float | None = None,
     gpu_memory: float | None = None,
     threads: int | None = None,
+    num_workers: int | None = None,
     resume: Annotated[bool, Parameter(name="--resume", negative="--fresh")] = True,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
-    log_format: Literal["text", "json"] = "text",
+    log_format: LogFormat = "text",
     keep_server: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Remove what MASK marks from VIDEO, or extend VIDEO beyond its edges (--mode outpainting).
@@ -167,6 +168,8 @@ def inpaint(
         GB of each GPU to use at most.
     threads
         CPU threads of the numeric libraries.
+    num_workers
+        Segments computed at a time on the CPU, default 1; as naming it so often in --devices.
     resume
         Use what earlier runs computed; --fresh computes everything anew.
     dry_run
@@ -213,8 +216,9 @@ def inpaint(
         }
     )
     _limit_threads(threads)
+    devices = _with_workers(devices, num_workers)
     console.quiet = out.quiet = quiet
-    listener: Progress = JsonProgress(sys.stderr) if log_format == "json" else TerminalProgress(console, out)
+    listener = progress_in(log_format)
     settings = load_settings(overrides, preset=None if preset == AUTO else preset, config=config)
     root = cache_folder(cache)
     place = Output(path=output.absolute())
@@ -241,8 +245,8 @@ def inpaint(
         from flows.inpaint import inpaint as flow
 
         done = flow.with_options(on_running=[remember])(
-            str(video), str(mask) if mask else None, str(output), asdict(settings), cache=str(root), devices=devices,
-            weights=str(weights) if weights else None, verify_weights=verify_weights,
+            str(video), text_of(mask), str(output), asdict(settings), cache=str(root), devices=devices,
+            weights=text_of(weights), verify_weights=verify_weights,
             overwrite=overwrite, fresh=not resume, cache_size_bytes=bytes_of(cache_size),
             save_frames=save_frames, save_masked=save_masked,
         )  # fmt: skip
@@ -261,6 +265,17 @@ def _limit_threads(threads: int | None) -> None:
     if not 1 <= threads <= 1024:
         raise SettingsError(f"threads is {threads}. Give 1 to 1024.")
     os.environ.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), OPENCV_FOR_THREADS_NUM=str(threads))
+
+
+def _with_workers(devices: str, num_workers: int | None) -> str:
+    """The CPU so often, by the word for devices."""
+    if num_workers is None:
+        return devices
+    if not 1 <= num_workers <= 16:
+        raise SettingsError(f"num_workers is {num_workers}. Give 1 to 16 segments at a time.")
+    if set(resolve_devices(devices)) != {"cpu"}:
+        raise SettingsError(f"num_workers is for the CPU, not for {devices}. Leave it out, or give --devices cpu.")
+    return ",".join(["cpu"] * num_workers)
 
 
 def _explain(
@@ -302,7 +317,7 @@ def _explain(
     out.print(
         f"{run.settings.engine} engine on {', '.join(run.devices)} at {inputs.geometry.width_px}x"
         f"{inputs.geometry.height_px}; about {decimal(needed)} of cache in {root}, "
-        f"{decimal(maintenance.room(root))} free.",
+        f"{decimal(room(root))} free.",
         markup=False, soft_wrap=True,
     )  # fmt: skip
     require_memory_for(run, {stage for stage, _ in demanded.to_compute})

@@ -1,16 +1,16 @@
 """`propainter prepare`: folders of video to training data, and whether such data is still whole."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from flows.commands.serving import prepare_for_prefect, workflow_server
-from flows.commands.terminal import EXIT_SOME_FAILED, console, out
-from flows.progress import JsonProgress, Progress, TerminalProgress, listening
+from flows.commands.terminal import EXIT_SOME_FAILED, LogFormat, console, out, progress_in, text_of
+from flows.configuration import nested
+from flows.progress import listening
 from propainter.core.errors import MediaError
 from propainter.core.settings import Engine, Storage
 
@@ -38,7 +38,7 @@ def prepare(
     num_workers: int | None = None,
     verify: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
-    log_format: Literal["text", "json"] = "text",
+    log_format: LogFormat = "text",
     keep_server: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Make training data of the clips below ROOT: frames, holes, optical flow, lists. Run it again to go on.
@@ -91,10 +91,11 @@ def prepare(
         raise MediaError(f"There is no folder {root or 'ROOT'}. Give one that holds clips.")
     given: dict[str, Any] = {
         "root": str(root), "output": str(output), "width": width, "height": height, "seed": seed,
-        "test_share": test_share, "settings": _settings(engine, storage, raft_iter), "cache": _text(cache),
-        "devices": devices, "weights": _text(weights), "verify_weights": verify_weights,
+        "test_share": test_share, "cache": text_of(cache),
+        "settings": nested({"engine": engine, "storage": storage, "estimate_flow.raft_iter": raft_iter}),
+        "devices": devices, "weights": text_of(weights), "verify_weights": verify_weights,
     }  # fmt: skip
-    listener: Progress = JsonProgress(sys.stderr) if log_format == "json" else TerminalProgress(console, out)
+    listener = progress_in(log_format)
     with listening(listener):
         summary = _run(given, num_workers, keep_server=keep_server)
     _tell(summary, log_format)
@@ -132,16 +133,3 @@ def _verify(output: Path) -> int:
         out.print(f"{fault.what}: {fault.reason}", markup=False, soft_wrap=True)
     out.print(f"{len(faults)} faults." if faults else "All of it is what was made.")
     return EXIT_WRONG if faults else 0
-
-
-def _settings(engine: Engine | None, storage: Storage, raft_iter: int | None) -> dict[str, object]:
-    given: dict[str, object] = {"storage": storage}
-    if engine is not None:
-        given["engine"] = engine
-    if raft_iter is not None:
-        given["estimate_flow"] = {"raft_iter": raft_iter}
-    return given
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -3,7 +3,8 @@
 import cyclopts
 
 from flows.commands.terminal import out
-from flows.server import ServerStatus, server_home, server_status, start_server, stop_server
+from flows.server.control import ServerStatus, server_status, start_server, stop_server
+from flows.server.home import server_home
 
 server_app = cyclopts.App(name="server", help="The local workflow server.")
 

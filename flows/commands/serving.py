@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from flows.server import LocalServer, forget_run, mark_dead_runs, prefect_environment, record_run, server_home
+from flows.server.environment import prefect_environment
+from flows.server.flow_runs import forget_run, mark_dead_runs, record_run
+from flows.server.home import server_home
+from flows.server.local_server import LocalServer
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State

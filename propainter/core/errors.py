@@ -59,7 +59,7 @@ class DeviceError(ProPainterError):
 
 
 class MemoryBudgetError(ProPainterError):
-    """Work that does not fit into the memory that may be used, however small its tiles."""
+    """Work that does not fit into the memory that may be used, however little of it is done at once."""
 
 
 class ServerError(ProPainterError):

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import av
@@ -119,9 +118,7 @@ class ImageFolder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -137,3 +134,9 @@ def size_of(path: Path) -> tuple[int, int]:
             return (image.height, image.width) if turned else image.size
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
         raise MediaError(f"{path} cannot be read as an image. Replace it, or take it out.") from None
+
+
+def write_images(folder: Path, pictures: NDArray[np.uint8] | NDArray[np.bool_], *, first: int = 0) -> None:
+    """Pictures as PNG, lightly compressed, named by their numbers from first on: 00000.png."""
+    for number, picture in enumerate(pictures, first):
+        Image.fromarray(picture).save(folder / f"{number:05}.png", compress_level=1)

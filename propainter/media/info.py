@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 import av
@@ -21,7 +20,7 @@ class VideoInfo:
 
     times: when each frame is shown, in units of time_base, strictly rising. end_time: when the last one goes.
     pixel_format: FFmpeg's name, as decoded. rotation_deg: what read() has already undone, clockwise; 0 where
-    nothing was to do. other_streams: kind of each stream beside the video ("audio", "subtitle", ...).
+    nothing was to do.
     """
 
     path: Path
@@ -38,7 +37,6 @@ class VideoInfo:
     rotation_deg: int
     sample_aspect: Fraction
     codec: str
-    other_streams: tuple[str, ...] = ()
 
     @property
     def frame_rate(self) -> Fraction:
@@ -77,6 +75,4 @@ class VideoSource(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...

@@ -1,6 +1,6 @@
 """The demo's own clip: drawn, not fetched. A car drives past a painted landscape while the camera pans, with sound.
 
-Owns the camera, the car's way, the sound and the files; what is seen is sample_scene.py's.
+Owns the camera, the car's way, the sound and the files; what is seen is sample_landscape.py's and sample_car.py's.
 One still landscape is painted at twice the size, and every frame looks at it through a window that moves by fractions
 of a pixel: a camera that turns on a tripod, which has no parallax.
 """
@@ -17,7 +17,9 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 
 from propainter.core.errors import OutputError, ShapeError
-from propainter.media.sample_scene import CAR_LENGTH, LANE, MARGIN, Car, Picture, paint_car, paint_landscape
+from propainter.media.sample_brush import Picture
+from propainter.media.sample_car import CAR_LENGTH, Car, paint_car
+from propainter.media.sample_landscape import LANE, MARGIN, paint_landscape
 
 FRAMES_PER_S = 24
 SOUND_HZ = 48_000
@@ -29,7 +31,7 @@ _CAR_SPEED = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class SampleClip:
     """frames: uint8 (T, H, W, 3) RGB; clean: the same without the car; holes: bool (T, H, W), car and shadow."""
 
     frames: NDArray[np.uint8]
@@ -37,7 +39,7 @@ class Sample:
     holes: NDArray[np.bool_]
 
 
-def draw_sample(frames: int = 72, height_px: int = 240, width_px: int = 432, seed: int = 0) -> Sample:
+def draw_sample(frames: int = 72, height_px: int = 240, width_px: int = 432, seed: int = 0) -> SampleClip:
     """Draw the clip; the same numbers give the same clip. Outside its holes it equals its clean twin exactly.
 
     Raises:
@@ -59,10 +61,10 @@ def draw_sample(frames: int = 72, height_px: int = 240, width_px: int = 432, see
         shown[index] = _to_pixels(view)
         touched = cover.reshape(height_px, _OVERSAMPLING, width_px, _OVERSAMPLING).any(axis=(1, 3))
         holes[index] = touched | (shown[index] != clean[index]).any(axis=-1)
-    return Sample(frames=shown, clean=clean, holes=holes)
+    return SampleClip(frames=shown, clean=clean, holes=holes)
 
 
-def write_sample(folder: Path, sample: Sample) -> tuple[Path, Path]:
+def write_sample(folder: Path, sample: SampleClip) -> tuple[Path, Path]:
     """Write sample.mp4 (H.264 and AAC, 24 frames/s) and masks/00000.png, ... into `folder`; returns both paths.
 
     Raises:

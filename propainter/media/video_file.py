@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import av
@@ -48,7 +47,7 @@ class VideoFile:
         self.info = self._describe(first)
 
     def _describe(self, first: av.VideoFrame) -> VideoInfo:
-        container, stream = self._decoder.container, self._decoder.stream
+        stream = self._decoder.stream
         height_px, width_px = first.height, first.width
         aspect = stream.sample_aspect_ratio or Fraction(1)
         if self._orientation.transposed:
@@ -68,7 +67,6 @@ class VideoFile:
             rotation_deg=self._orientation.rotation_deg,
             sample_aspect=aspect,
             codec=stream.codec_context.name,
-            other_streams=tuple(other.type for other in container.streams if other.index != stream.index),
         )
 
     @property
@@ -97,9 +95,7 @@ class VideoFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _stored(self, frames: FrameRange) -> Iterator[av.VideoFrame]:

@@ -13,10 +13,11 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
+from cache.gc import gc
 from cache.journal import committed_counts
 from cache.keys import StageKey
 from cache.layout import ArraySpec, entry_folder, flow_spec, frames_spec
-from cache.maintenance import gc, list_entries
+from cache.maintenance import list_entries
 from cache.store import Store
 from propainter.core.errors import CorruptSegmentError, MissingSegmentError, ShapeError, StoreError
 from propainter.core.frames import FrameRange

@@ -11,9 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from cache.gc import gc
 from cache.keys import StageKey
 from cache.layout import entry_folder, frames_spec
-from cache.maintenance import gc, list_entries, pin, unpin, verify
+from cache.maintenance import list_entries, pin, unpin, verify
 from cache.store import Store
 from propainter.core.errors import CorruptSegmentError, MissingSegmentError, StoreError
 from propainter.core.frames import FrameRange

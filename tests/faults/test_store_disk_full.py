@@ -11,7 +11,7 @@ import pytest
 
 from cache.keys import StageKey
 from cache.layout import frames_spec
-from cache.maintenance import require_room, room
+from cache.room import require_room, room
 from cache.store import Store
 from propainter.core.errors import DiskFullError, StoreError
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import zarr
 
+from cache.gc import gc
 from cache.keys import StageKey
 from cache.layout import entry_folder, flow_spec, frames_spec
-from cache.maintenance import gc, verify
+from cache.maintenance import verify
 from cache.publish import publish
 from cache.shards import encode_shard
 from cache.store import Store

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -72,3 +73,24 @@ def test_a_dry_run_says_what_the_run_computes_and_changes_nothing_in_the_cache(
     assert listing(tmp_path / "cache") == before
     assert 0 < after_edit["complete_flow"] < first["complete_flow"]
     assert after_edit == real_run(tmp_path, edited)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "workers", "message"),
+    [
+        (0, "3", "classical engine on cpu, cpu, cpu at"),
+        (0, "0", "num_workers is 0. Give 1 to 16"),
+        (1, "3", "num_workers is for the CPU, not for auto"),
+    ],
+)
+def test_num_workers_names_the_cpu_so_often(
+    gpus: int, workers: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames, holes = draw_clip(2)
+    video, masks = write_video(tmp_path / "clip.mkv", frames), write_masks(tmp_path / "masks", holes)
+    with patch("torch.cuda.device_count", return_value=gpus), pytest.raises(SystemExit):
+        main([
+            "inpaint", str(video), "--mask", str(masks), "-o", str(tmp_path / "out.mp4"), "--cache",
+            str(tmp_path / "cache"), "--engine", "classical", "--num_workers", workers, "--dry-run",
+        ])  # fmt: skip
+    assert message in "".join(capsys.readouterr())

@@ -91,3 +91,25 @@ def test_what_was_encoded_for_them_is_not_encoded_again_and_fresh_encodes_all_of
 
     run(clip, "out.mkv", save_frames=True, save_masked=True, fresh=True)
     assert set(committed_counts(clip["folder"] / "cache").values()) == {2}
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_what_an_earlier_run_saved_goes_when_a_newer_result_comes_and_not_before(
+    clip: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def saved() -> set[str]:
+        return {path.name for path in (clip["folder"] / "out.mkv.report").iterdir()}
+
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    run(clip, "out.mkv", save_frames=True, save_masked=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.encode_video.write_video", full)
+        with pytest.raises(OutputError, match="full"):
+            run(clip, "out.mkv")
+    assert saved() == {"manifest.json", "report.html", "frames", "masked.mkv"}
+    run(clip, "out.mkv", save_masked=True)
+    assert saved() == {"manifest.json", "report.html", "masked.mkv"}
+    run(clip, "out.mkv")
+    assert saved() == {"manifest.json", "report.html"}

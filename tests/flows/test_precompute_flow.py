@@ -17,12 +17,12 @@ from cache.journal import committed_counts
 from cache.layout import FLOW_STEP_PX
 from cache.maintenance import verify
 from cache.store import Store
-from flows import dataset_run, dataset_survey
+from flows import dataset_run
 from flows.cli import main
 from flows.commands import serving
 from flows.configuration import load_settings
 from flows.dataset_run import Summary, require_space
-from flows.dataset_survey import Request, survey_dataset
+from flows.dataset_survey import DatasetSurvey, Request, survey_dataset
 from flows.inpaint import inpaint
 from flows.precompute_flow import precompute_flow
 from propainter.core.errors import DiskFullError, OutputError, SettingsError, StoreError
@@ -33,10 +33,10 @@ from propainter.models.checkpoints import KNOWN_CHECKPOINTS, RAFT
 from propainter.models.raft.network import Raft, flow_both_ways
 from propainter.runtime.budget import Budget
 from tasks import precompute_flow as compute
-from tasks.dataset import read_frames_of
 from tasks.estimate_flow import SEGMENT_PAIRS, plan_estimate_flow
 from tasks.extract_frames import plan_extract_frames
 from tasks.inspect_inputs import inspect_inputs
+from tasks.look_at_clips import read_frames_of
 from tasks.weights import Weights
 
 FRAMES = 6
@@ -63,7 +63,7 @@ def run(dataset: Path, **more: Any) -> Summary:
     return precompute_flow(root=str(dataset), cache=str(dataset.parent / "cache"), devices="cpu", **more)
 
 
-def survey(dataset: Path, **more: Any) -> dataset_survey.Survey:
+def survey(dataset: Path, **more: Any) -> DatasetSurvey:
     request = Request(root=dataset, cache=dataset.parent / "cache", devices="cpu", **more)
     return survey_dataset(request, lambda note: None)
 

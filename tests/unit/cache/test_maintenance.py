@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache import maintenance
+from cache.contents import Entry
+from cache.gc import _trash, gc
 from cache.keys import StageKey
 from cache.layout import entry_folder, frames_spec, lease_file
-from cache.maintenance import gc, list_entries, pin, stat, unpin, used_bytes, verify
+from cache.maintenance import list_entries, pin, stat, unpin, verify
+from cache.room import used_bytes
 from cache.store import Store
 from propainter.core.errors import StoreError
 
@@ -146,14 +148,14 @@ def test_two_collections_at_once_do_not_both_count_what_is_freed(store: Store, m
     _entry(store, "refine_frames", "ab")
     _entry(store, "refine_frames", "ac", used_days_ago=1)
     before = used_bytes(store.root)
-    trash, collected = maintenance._trash, []
+    collected = []
 
-    def after_another(root: Path, entry: maintenance.Entry) -> object:
+    def after_another(root: Path, entry: Entry) -> object:
         monkeypatch.undo()
         collected.append(gc(root, max_bytes=0))
-        return trash(root, entry)
+        return _trash(root, entry)
 
-    monkeypatch.setattr(maintenance, "_trash", after_another)
+    monkeypatch.setattr("cache.gc._trash", after_another)
     collected.append(gc(store.root, max_bytes=0))
     assert [(len(each.removed), each.in_use, each.freed_bytes, each.kept_bytes) for each in collected] == [
         (2, (), before, 0),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from propainter.core.errors import OutputError, ShapeError
-from propainter.media.sample import Sample, draw_sample, write_sample
+from propainter.media.sample import SampleClip, draw_sample, write_sample
 
 
 @pytest.fixture(scope="module")
-def sample() -> Sample:
+def sample() -> SampleClip:
     return draw_sample(frames=24, height_px=120, width_px=216)
 
 
@@ -21,18 +21,18 @@ def test_the_same_seed_draws_the_same_clip_and_another_seed_another_one() -> Non
     assert not np.array_equal(first, other)
 
 
-def test_outside_its_holes_the_clip_is_its_clean_twin(sample: Sample) -> None:
+def test_outside_its_holes_the_clip_is_its_clean_twin(sample: SampleClip) -> None:
     assert sample.frames.shape == sample.clean.shape == (24, 120, 216, 3)
     assert np.array_equal(sample.frames[~sample.holes], sample.clean[~sample.holes])
 
 
-def test_the_car_drives_in_and_leaves_most_of_the_frame_free(sample: Sample) -> None:
+def test_the_car_drives_in_and_leaves_most_of_the_frame_free(sample: SampleClip) -> None:
     share = sample.holes.mean(axis=(1, 2))
     assert share[0] == 0  # what it hides at the edge is to be seen before
     assert 0.03 < share[-1] == share.max() < 0.25
 
 
-def test_the_car_moves_on_so_that_what_it_hides_is_seen_at_another_time(sample: Sample) -> None:
+def test_the_car_moves_on_so_that_what_it_hides_is_seen_at_another_time(sample: SampleClip) -> None:
     noses_px = [int(np.flatnonzero(hole.any(axis=0))[-1]) for hole in sample.holes[[8, 16, 23]]]
     assert noses_px[1] > noses_px[0] + 10
     assert noses_px[2] > noses_px[1] + 10
@@ -46,14 +46,14 @@ def test_the_camera_moves_by_a_fraction_of_a_pixel_and_never_jumps() -> None:
     assert max(shifts_px) - min(shifts_px) < 0.6
 
 
-def test_the_scene_has_texture_everywhere_below_the_sky(sample: Sample) -> None:
+def test_the_scene_has_texture_everywhere_below_the_sky(sample: SampleClip) -> None:
     # A flat picture would make every inpainting look right.
     ground = sample.clean[0, 66:].astype(np.float32)
     blocks = ground[:48, :208].reshape(6, 8, 26, 8, 3)
     assert blocks.std(axis=(1, 3)).min() > 1.0
 
 
-def test_the_written_clip_has_every_frame_sound_and_colour_tags(sample: Sample, tmp_path: Path) -> None:
+def test_the_written_clip_has_every_frame_sound_and_colour_tags(sample: SampleClip, tmp_path: Path) -> None:
     video, masks = write_sample(tmp_path / "new" / "demo", sample)
     with av.open(video) as container:
         stream, sound = container.streams.video[0], container.streams.audio[0]
@@ -73,13 +73,13 @@ def test_the_written_clip_has_every_frame_sound_and_colour_tags(sample: Sample, 
     assert len(list(masks.iterdir())) == 24
 
 
-def test_masks_are_written_one_per_frame_without_loss(sample: Sample, tmp_path: Path) -> None:
+def test_masks_are_written_one_per_frame_without_loss(sample: SampleClip, tmp_path: Path) -> None:
     masks = write_sample(tmp_path, sample)[1]
     read = cv2.imread(str(masks / "00023.png"), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(read, sample.holes[23] * np.uint8(255))
 
 
-def test_writing_twice_gives_the_same_file_so_that_the_cache_knows_it_again(sample: Sample, tmp_path: Path) -> None:
+def test_writing_twice_gives_the_same_file_so_that_the_cache_knows_it_again(sample: SampleClip, tmp_path: Path) -> None:
     first, second = (write_sample(tmp_path / name, sample)[0].read_bytes() for name in ("one", "two"))
     assert first == second
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -9,71 +10,81 @@ from unittest.mock import patch
 import pytest
 
 from propainter.core.errors import DeviceError
+from propainter.core.locks import try_lock
 from tasks.devices import lease, resolve_devices
 
 _HOLDER = """
 import sys, time
-from pathlib import Path
 from tasks.devices import lease
-with lease(sys.argv[2:], directory=Path(sys.argv[1])) as held:
+with lease(sys.argv[1:]) as held:
     print(held.device, flush=True)
     time.sleep(60)
 """
 
 _WAITER = """
-import sys, time
-from pathlib import Path
+import time
 from tasks.devices import lease
 print("asking", flush=True)
 time.sleep(0.2)
-with lease(["cpu"], directory=Path(sys.argv[1])):
+with lease(["cpu"]):
     print("held", flush=True)
 """
 
 
-def _hold_elsewhere(folder: Path, *devices: str) -> "subprocess.Popen[str]":
-    holder = subprocess.Popen([sys.executable, "-c", _HOLDER, folder, *devices], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline().strip() == devices[0]
-    return holder
+@pytest.fixture(autouse=True)
+def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of this test's own locks."""
+    monkeypatch.setenv("PROPAINTER_DEVICE_LOCKS", str(tmp_path))
+    (tmp_path / "devices").mkdir(mode=0o700)
+    return tmp_path / "devices"
 
 
-def test_a_device_leased_by_another_process_is_passed_over_until_a_kill_frees_it(tmp_path: Path) -> None:
-    with _hold_elsewhere(tmp_path, "cuda:0") as holder:
-        with lease(["cuda:0", "cuda:1"], directory=tmp_path) as ours:
+def _is_free(locks: Path, device: str) -> bool:
+    descriptor = try_lock(locks / f"{device.replace(':', '-')}.lock")
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is not None
+
+
+def test_a_device_leased_by_another_process_is_passed_over_until_a_kill_frees_it(locks: Path) -> None:
+    command = [sys.executable, "-c", _HOLDER, "cuda:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "cuda:0"
+        with lease(["cuda:0", "cuda:1"]) as ours:
             assert ours.device == "cuda:1"
-        with (
-            pytest.raises(DeviceError, match="cuda:0 stayed taken"),
-            lease(["cuda:0"], directory=tmp_path, timeout_s=0),
-        ):
-            pass
+        assert not _is_free(locks, "cuda:0")
         holder.kill()
-    with lease(["cuda:0"], directory=tmp_path, timeout_s=0) as ours:
+    with lease(["cuda:0"]) as ours:
         assert ours.device == "cuda:0"
 
 
-def test_a_device_goes_to_one_holder_of_a_process_at_a_time(tmp_path: Path) -> None:
-    with (
-        lease(["cpu"], directory=tmp_path),
-        pytest.raises(DeviceError, match="cpu stayed taken"),
-        lease(["cpu"], directory=tmp_path, timeout_s=0),
-    ):
-        pass
-    with lease(["cpu"], directory=tmp_path, timeout_s=0) as again:
-        assert again.device == "cpu"
+def test_a_device_goes_to_one_holder_of_a_process_at_a_time(locks: Path) -> None:
+    with lease(["cpu"]) as held:
+        assert held.device == "cpu"
+        assert not _is_free(locks, "cpu")
+    assert _is_free(locks, "cpu")
 
 
-def test_another_process_gets_its_turn_though_this_one_always_has_somebody_waiting(tmp_path: Path) -> None:
+def test_a_cpu_named_twice_has_two_holders_at_a_time(locks: Path) -> None:
+    with lease(["cpu", "cpu"]) as first, lease(["cpu", "cpu"]) as second:
+        assert first.device == second.device == "cpu"
+        assert not _is_free(locks, "cpu")
+        assert not _is_free(locks, "cpu.1")
+    assert _is_free(locks, "cpu")
+
+
+def test_another_process_gets_its_turn_though_this_one_always_has_somebody_waiting() -> None:
     taken: list[float] = []
     enough = threading.Event()
 
     def take_again_and_again() -> None:
         while not enough.is_set() and len(taken) < 200:
-            with lease(["cpu"], directory=tmp_path):
+            with lease(["cpu"]):
                 taken.append(time.monotonic())
                 time.sleep(0.02)
 
-    command = [sys.executable, "-c", _WAITER, tmp_path]
+    command = [sys.executable, "-c", _WAITER]
     with ThreadPoolExecutor(2) as pool, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "asking\n"
@@ -85,15 +96,14 @@ def test_another_process_gets_its_turn_though_this_one_always_has_somebody_waiti
     assert turns < 50
 
 
-def test_a_lease_ends_with_an_error_in_its_block(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), lease(["cpu"], directory=tmp_path):
+def test_a_lease_ends_with_an_error_in_its_block(locks: Path) -> None:
+    with pytest.raises(ZeroDivisionError), lease(["cpu"]):
         raise ZeroDivisionError
-    with lease(["cpu"], directory=tmp_path, timeout_s=0):
-        pass
+    assert _is_free(locks, "cpu")
 
 
 def test_a_lock_folder_that_others_can_write_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "locks"
+    folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o777)
     monkeypatch.setenv("PROPAINTER_DEVICE_LOCKS", str(folder))
@@ -117,6 +127,7 @@ def test_a_lock_folder_that_is_a_link_is_refused(tmp_path: Path, monkeypatch: py
         ("cuda", 2, ("cuda:0", "cuda:1")),
         ("cuda:1", 2, ("cuda:1",)),
         ("cuda:1, cuda:0,cuda:1", 2, ("cuda:1", "cuda:0")),
+        ("cpu,cpu", 2, ("cpu", "cpu")),
     ],
 )
 def test_devices_are_resolved(asked: str, present: int, devices: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from cache.digests import ClipRecord, DatasetIndex
 from cache.store import Store
 from propainter.core.errors import MediaError
 from propainter.media.dataset import Clip, find_clips
-from tasks.dataset import Looked, look_at_clips
+from tasks.look_at_clips import Looked, look_at_clips
 
 LONG_AGO_NS = 10**18
 

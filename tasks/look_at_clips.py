@@ -31,7 +31,7 @@ class Looked:
     removed: tuple[str, ...]
 
 
-Read = Callable[[Clip], ClipRecord]
+ReadClip = Callable[[Clip], ClipRecord]
 """Looks into one clip; the stamp is put in by whoever calls."""
 
 
@@ -40,7 +40,7 @@ def look_at_clips(
     clips: Sequence[Clip],
     *,
     present: Collection[str],
-    read: Read,
+    read: ReadClip,
     files: Callable[[Clip], list[Path]] = files_of,
     rehash: bool = False,
     reading: Callable[[int], None] = lambda clips: None,
@@ -109,7 +109,7 @@ def read_frames_of(clip: Clip) -> ClipRecord:
         )  # fmt: skip
 
 
-def _read(clip: Clip, stamp: Stamp, read: Read) -> ClipRecord:
+def _read(clip: Clip, stamp: Stamp, read: ReadClip) -> ClipRecord:
     try:
         record = read(clip)
     except MediaError as error:

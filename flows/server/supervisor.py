@@ -1,11 +1,10 @@
-"""The process that the local server runs under: `python -m flows.server_supervisor HOME PORT`.
+"""The process that the local server runs under: `python -m flows.server.supervisor HOME PORT`.
 
 It stops the server when no run holds `runs.lock` any more, which the kernel frees even for a run killed with
 SIGKILL, unless `server.json` says to keep it; and it takes the server with it when it is itself killed.
 """
 
 import ctypes
-import fcntl
 import os
 import signal
 import subprocess
@@ -13,7 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from flows.server import ServerRecord, child_environment, try_lock
+from flows.server.environment import child_environment
+from flows.server.home import ServerRecord, runs_lock
+from propainter.core.locks import try_lock
 
 POLL_S = 0.5
 TERMINATE_TIMEOUT_S = 5.0
@@ -31,30 +32,30 @@ def supervise(home: Path, port: int) -> None:
         stdin=subprocess.DEVNULL,
         preexec_fn=lambda: _die_with(parent_pid),
     )
-    runs_lock: int | None = None
+    held: int | None = None
     try:
-        while server.poll() is None and runs_lock is None:
+        while server.poll() is None and held is None:
             time.sleep(POLL_S)
-            runs_lock = _lock_if_unwanted(home)
+            held = _lock_if_unwanted(home)
     finally:
         # Held while stopping: a run that arrives now waits for it, then finds no record and starts its own.
         _stop(server)
         record = ServerRecord.read(home)
         if record is not None and record.process.pid == os.getpid():
             (home / "server.json").unlink()
-        if runs_lock is not None:
-            os.close(runs_lock)
+        if held is not None:
+            os.close(held)
 
 
 def _lock_if_unwanted(home: Path) -> int | None:
-    """The runs' lock, exclusively, if no run holds it and nobody asked to keep the server."""
+    """The runs' lock, alone, if no run holds it and nobody asked to keep the server."""
     if _is_kept(home):
         return None
-    runs_lock = try_lock(home / "runs.lock", fcntl.LOCK_EX)
-    if runs_lock is not None and _is_kept(home):  # asked for between the two looks
-        os.close(runs_lock)
+    held = try_lock(runs_lock(home))
+    if held is not None and _is_kept(home):  # asked for between the two looks
+        os.close(held)
         return None
-    return runs_lock
+    return held
 
 
 def _is_kept(home: Path) -> bool:

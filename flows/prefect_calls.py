@@ -1,0 +1,32 @@
+"""What all flows here ask of Prefect in one way: how often a run may be started, and how arguments reach a task."""
+
+from typing import TypeVar, cast
+
+from prefect.runtime import flow_run
+from prefect.utilities.annotations import opaque
+
+from propainter.core.errors import RunError
+
+T = TypeVar("T")
+
+MOST_ATTEMPTS = 3
+"""Starts of one flow run before it is given up."""
+
+
+def refuse_to_loop() -> None:
+    """End a run that an automation has started again and again: what killed it would kill it once more.
+
+    Raises:
+        RunError: this is the fourth attempt, or a later one.
+    """
+    attempts = flow_run.run_count
+    if attempts is not None and attempts > MOST_ATTEMPTS:
+        raise RunError(
+            f"This run was started {attempts} times and died each time. "
+            "See its log for what it did last; what it finished is kept for the next run."
+        )
+
+
+def sealed(value: T) -> T:
+    """An argument that Prefect hands on without looking for futures in it: in a plan that takes half a second."""
+    return cast(T, opaque(value))
