@@ -4,8 +4,8 @@
 
 The coefficients there were fitted to these figures. Weights are small random numbers and frames drawn here: neither has
 to do with memory. Holes cover three quarters of either side, which is 56 % of the frame; for the generator all of it.
-One line for each case: stage, engine, size, frames, tile, measured and projected MB, and their ratio. Weights and what
-is loaded once are not counted: each network has run before, on the smallest frames that it takes.
+One line for each case: stage, engine, size, frames, portion, measured and projected MB, and their ratio. Weights and
+what is loaded once are not counted: each network has run before, on the smallest frames that it takes.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from propainter.models.generator.network import Generator  # noqa: E402
 from propainter.models.raft.network import Raft  # noqa: E402
 from propainter.ops.windows import refinement_windows  # noqa: E402
 from propainter.runtime import footprint  # noqa: E402
-from propainter.runtime.footprint import Footprint, Stage, Tile  # noqa: E402
+from propainter.runtime.footprint import Footprint, Portion, Stage  # noqa: E402
 from propainter.stages.complete_flow import complete_flow  # noqa: E402
 from propainter.stages.estimate_flow import estimate_flow  # noqa: E402
 from propainter.stages.propagate_pixels import propagate_pixels  # noqa: E402
@@ -38,7 +38,7 @@ from propainter.stages.refine_frames import refine_frames, refine_frames_in_wind
 
 HOLE_SHARE = 0.5625
 SMALL, LARGER = (128, 160), (240, 432)
-SMALLEST = Tile()
+SMALLEST = Portion()
 
 Network = TypeVar("Network", bound=nn.Module)
 Work = Callable[[], object]
@@ -51,7 +51,7 @@ class Case:
     stage: Stage
     sides_px: tuple[int, int]
     frames: int
-    tile: Tile = SMALLEST
+    portion: Portion = SMALLEST
     classical: bool = False
 
 
@@ -59,10 +59,10 @@ def quick_cases() -> Iterator[Case]:
     stages: tuple[Stage, ...] = ("estimate_flow", "complete_flow", "propagate_pixels", "refine_frames")
     for stage in stages:
         yield Case(stage=stage, sides_px=SMALL, frames=40, classical=True)
-    yield Case(stage="estimate_flow", sides_px=SMALL, frames=3, tile=Tile(at_once=1))
-    yield Case(stage="estimate_flow", sides_px=SMALL, frames=4, tile=Tile(at_once=6))
-    yield Case(stage="complete_flow", sides_px=SMALL, frames=13, tile=Tile(at_once=1))
-    yield Case(stage="complete_flow", sides_px=SMALL, frames=7, tile=Tile(at_once=2))
+    yield Case(stage="estimate_flow", sides_px=SMALL, frames=3, portion=Portion(at_once=1))
+    yield Case(stage="estimate_flow", sides_px=SMALL, frames=4, portion=Portion(at_once=6))
+    yield Case(stage="complete_flow", sides_px=SMALL, frames=13, portion=Portion(at_once=1))
+    yield Case(stage="complete_flow", sides_px=SMALL, frames=7, portion=Portion(at_once=2))
     yield Case(stage="propagate_pixels", sides_px=SMALL, frames=40)
     yield Case(stage="refine_frames", sides_px=SMALL, frames=7)
 
@@ -74,16 +74,18 @@ def all_cases() -> Iterator[Case]:
         yield Case(stage=stage, sides_px=SMALL, frames=100, classical=True)
         yield Case(stage=stage, sides_px=LARGER, frames=8, classical=True)
     for sides_px, flows in ((LARGER, 2), (LARGER, 6), ((480, 640), 1), ((480, 640), 2)):
-        yield Case(stage="estimate_flow", sides_px=sides_px, frames=1 + max(1, flows // 2), tile=Tile(at_once=flows))
+        yield Case(
+            stage="estimate_flow", sides_px=sides_px, frames=1 + max(1, flows // 2), portion=Portion(at_once=flows)
+        )
     yield Case(stage="complete_flow", sides_px=SMALL, frames=31)
     yield Case(stage="complete_flow", sides_px=LARGER, frames=13)
-    yield Case(stage="complete_flow", sides_px=LARGER, frames=13, tile=Tile(at_once=2))
+    yield Case(stage="complete_flow", sides_px=LARGER, frames=13, portion=Portion(at_once=2))
     yield Case(stage="propagate_pixels", sides_px=LARGER, frames=16)
     for at_once in (1, 4, 13):
-        yield Case(stage="refine_frames", sides_px=SMALL, frames=24, tile=Tile(at_once=at_once))
+        yield Case(stage="refine_frames", sides_px=SMALL, frames=24, portion=Portion(at_once=at_once))
     yield Case(stage="refine_frames", sides_px=SMALL, frames=60)
     yield Case(stage="refine_frames", sides_px=LARGER, frames=24)
-    yield Case(stage="refine_frames", sides_px=LARGER, frames=24, tile=Tile(at_once=13))
+    yield Case(stage="refine_frames", sides_px=LARGER, frames=24, portion=Portion(at_once=13))
 
 
 def main() -> None:
@@ -102,11 +104,11 @@ def main() -> None:
 def measure(case: Case, device: str) -> str:
     projected, work = prepare(case, device)
     measured_bytes = peak_growth_bytes(work, device)
-    projected_bytes = projected.device_bytes(case.tile) + (projected.ram_bytes() if device == "cpu" else 0)
+    projected_bytes = projected.device_bytes(case.portion) + (projected.ram_bytes() if device == "cpu" else 0)
     height_px, width_px = case.sides_px
     return (
         f"{case.stage} {'classical' if case.classical else 'propainter'} {width_px}x{height_px} {case.frames} "
-        f"{case.tile.at_once} {measured_bytes / 1e6:.1f} {projected_bytes / 1e6:.1f} "
+        f"{case.portion.at_once} {measured_bytes / 1e6:.1f} {projected_bytes / 1e6:.1f} "
         f"{projected_bytes / measured_bytes:.2f}"
     )
 
@@ -125,19 +127,19 @@ def prepare(case: Case, device: str) -> tuple[Footprint, Work]:
         raft = _network(Raft, device)
         estimate_flow(_frames(2, 128, 128), raft, iterations=1)
         return footprint.raft(frame, T - 1), lambda: estimate_flow(
-            _frames(T, H, W), raft, iterations=2, flows_at_once=case.tile.at_once
+            _frames(T, H, W), raft, iterations=2, flows_at_once=case.portion.at_once
         )
     if case.stage == "complete_flow":
         completion = _network(FlowCompletion, device)
         core = slice(5, T - 6) if T > 20 else slice(0, T - 1)
         complete_flow(_Flow(2, 32, 32), _holes(3, 32, 32), completion)
         return footprint.flow_completion(frame, T - 1, core.stop - core.start), lambda: complete_flow(
-            _Flow(T - 1, H, W), _holes(T, H, W), completion, core=core, directions_at_once=case.tile.at_once
+            _Flow(T - 1, H, W), _holes(T, H, W), completion, core=core, directions_at_once=case.portion.at_once
         )
     if case.stage == "propagate_pixels":
         propagate_pixels(_frames(2, 32, 32), _holes(2, 32, 32), _Flow(1, 32, 32), engine="propainter", device=device)
         return footprint.image_propagation(frame, T), lambda: propagate_pixels(
-            _frames(T, H, W), _holes(T, H, W), _Flow(T - 1, H, W), engine="propainter", device=device
+            _Frames(T, H, W), _holes(T, H, W), _Flow(T - 1, H, W), engine="propainter", device=device
         )
     windows = refinement_windows(T)
     middle = windows[len(windows) // 2]
@@ -148,7 +150,7 @@ def prepare(case: Case, device: str) -> tuple[Footprint, Work]:
         flow = _Flow(T - 1, H, W)
         return refine_frames_in_windows(
             _Propagated(T, H, W), hole, flow, windows, FrameRange(0, T), generator,
-            frames_at_once=case.tile.at_once, frames_kept=case.tile.kept,
+            frames_at_once=case.portion.at_once, frames_kept=case.portion.kept,
         )  # fmt: skip
 
     refine(6, 32, 32, refinement_windows(6)[:1])
@@ -160,7 +162,7 @@ def _classical(stage: str) -> Callable[[int, int, int], object]:
     return {
         "estimate_flow": lambda T, H, W: estimate_flow(_frames(T, H, W)),
         "complete_flow": lambda T, H, W: complete_flow(_flows(T - 1, H, W), _holes(T, H, W)),
-        "propagate_pixels": lambda T, H, W: propagate_pixels(_frames(T, H, W), _holes(T, H, W), _Flow(T - 1, H, W)),
+        "propagate_pixels": lambda T, H, W: propagate_pixels(_Frames(T, H, W), _holes(T, H, W), _Flow(T - 1, H, W)),
         "refine_frames": lambda T, H, W: refine_frames(
             np.concatenate((_frames(T, H, W), _holes(T, H, W)[..., None].astype(np.uint8)), axis=-1)
         ),
@@ -177,17 +179,31 @@ def _network(make: Callable[[], Network], device: str) -> Network:
 
 
 def _frames(T: int, H: int, W: int) -> NDArray[np.uint8]:
-    """A soft pattern that moves by a pixel a frame."""
-    rows, columns = np.mgrid[:H, : W + T]
-    picture = (128 + 60 * np.sin(rows / 5) * np.cos(columns / 7))[..., None] + np.array([-20, 0, 20])
-    wide = picture.astype(np.uint8)
-    return np.stack([wide[:, t : t + W] for t in range(T)])
+    return np.stack([*_Frames(T, H, W)])
 
 
 def _holes(T: int, H: int, W: int) -> NDArray[np.bool_]:
     hole = np.zeros((T, H, W), np.bool_)
     hole[:, H // 8 : H - H // 8, W // 8 : W - W // 8] = True
     return hole
+
+
+class _Frames(Sequence[NDArray[np.uint8]]):
+    """A soft pattern that moves by a pixel a frame; each made when it is asked for."""
+
+    def __init__(self, frames: int, H: int, W: int) -> None:
+        rows, columns = np.mgrid[:H, : W + frames]
+        pattern = 128 + 60 * np.sin(rows / 5) * np.cos(columns / 7)
+        self._wide = (pattern[..., None] + np.array([-20, 0, 20])).astype(np.uint8)
+        self._frames, self._width = frames, W
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self._frames:
+            raise IndexError(index)
+        return self._wide[:, index : index + self._width].copy()
 
 
 class _Flow(Sequence[NDArray[np.float32]]):

@@ -110,7 +110,7 @@ def projected_peak_bytes(measures: VideoMeasures, settings: Settings, device: st
     scale = settings.extract_frames.resize_ratio / measures.resize_ratio
     height_px, width_px = (max(round(side_px * scale), 8) for side_px in measures.worked_size_px)
     job = Job(frames=measures.frames, height_px=height_px, width_px=width_px, settings=settings, device=device)
-    nothing = Budget(ram_bytes=0, device_bytes=None if device == "cpu" else 0)  # with it, every tile is the least
+    nothing = Budget(ram_bytes=0, device_bytes=None if device == "cpu" else 0)  # with it, every portion is the least
     return max(stage.ram_bytes if device == "cpu" else stage.device_bytes for stage in project(job, nothing))
 
 
@@ -146,7 +146,7 @@ def _machine(memory_gb: float | None, devices: str, most_gb: float | None) -> tu
     names = resolve_devices(devices)
     has_fp16 = all(has_precision("fp16", name) for name in names)
     if "cpu" in names:
-        free_gb = free_ram_bytes() / GB_BYTES
+        free_gb = free_ram_bytes() / len(names) / GB_BYTES
         machine = Machine(memory_gb=free_gb, has_fp16=has_fp16)
         return machine, "cpu", f"For the CPU, with {free_gb:.3g} GB of memory free."
     smallest_bytes = min(torch.cuda.get_device_properties(name).total_memory for name in names)

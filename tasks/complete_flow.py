@@ -1,6 +1,7 @@
 """Flow inside the holes, from the flow around them."""
 
 import time
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +14,18 @@ from propainter.core.settings import Settings
 from propainter.media.surround import holes_for_flow
 from propainter.models.checkpoints import FLOW_COMPLETION
 from propainter.runtime import footprint
-from propainter.runtime.footprint import Footprint
-from propainter.runtime.footprint import Tile as MemoryTile
+from propainter.runtime.footprint import Footprint, Portion
 from propainter.stages.complete_flow import complete_flow as stage
 from tasks import networks
 from tasks.devices import lease
 from tasks.estimate_flow import frames_of
-from tasks.flow_storage import each_pair, flow_type, to_storage
+from tasks.flow_storage import each_pair, flow_type, in_storage, to_storage
 from tasks.memory import Job, within_memory
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.sources import read_holes
 from tasks.weights import Weights
 
-EPOCH = 3
+EPOCH, CLASSICAL_EPOCH = 3, 4
 CONTEXT_PAIRS = 5
 """5 here, 10 for pixels: the released code differs, and parity needs it."""
 
@@ -43,7 +43,7 @@ def plan_complete_flow(inputs: Inputs, settings: Settings, weights: Weights | No
         shots = tuple(FrameRange(shot.start, shot.stop - 1) for shot in inputs.shots)
     return plan_stage(
         "complete_flow",
-        epoch=EPOCH,
+        epoch=CLASSICAL_EPOCH if settings.engine == "classical" else EPOCH,
         settings=engine | {"storage": flow_type(settings.storage)},
         tiles=[
             SegmentInputs(
@@ -73,27 +73,31 @@ def memory_of(job: Job) -> Footprint:
 def complete_flow(run: Run, index: int) -> Done:
     plan = run.plan["complete_flow"]
     tile = plan.segments[index].tile
+    storage = run.settings.storage
     holes = holes_for_flow(read_holes(run, frames_of(tile.window)), run.inputs.geometry)
     with lease(run.devices) as held:
         network = None
         if run.weights is not None:
             network = networks.flow_completion(run.weights, held.device, run.settings.precision)
 
-        def complete(part: Tile, memory: MemoryTile) -> NDArray[np.float32]:
+        def complete(part: Tile, portion: Portion) -> NDArray[Any]:
             seen = frames_of(part.window).slice_in(frames_of(tile.window))
             flow = each_pair(run, "estimate_flow", part.window)
-            return stage(flow, holes[seen], network, core=part.crop, directions_at_once=memory.at_once)
+            completed = stage(flow, holes[seen], network, core=part.crop, directions_at_once=portion.at_once)
+            return to_storage(completed, storage)
+
+        def complete_some(pairs: FrameRange) -> NDArray[np.float32]:
+            seen = frames_of(pairs).slice_in(frames_of(tile.window))
+            return stage(each_pair(run, "estimate_flow", pairs), holes[seen])
+
+        def work(portion: Portion) -> NDArray[Any]:
+            if network is None:
+                return in_storage(tile.core, complete_some, storage)
+            return part_by_part(tile, lambda part: complete(part, portion))
 
         job = Job.of(run, held.device)
         started = time.perf_counter()
-        completed, notices = within_memory(
-            job,
-            memory_of(job),
-            lambda memory: part_by_part(tile, lambda part: complete(part, memory)),
-            sharing=len(run.devices),
-        )
+        stored, notices = within_memory(job, memory_of(job), work, sharing=len(run.devices))
         seconds = time.perf_counter() - started
-    stored = to_storage(completed, run.settings.storage)
-    del completed  # another segment is computed while this one is written
     run.store.write(plan.key, index, stored)
     return Done(seconds=seconds, bytes=stored.nbytes, notices=notices)

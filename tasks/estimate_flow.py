@@ -2,7 +2,9 @@
 
 import time
 from dataclasses import asdict
+from typing import Any
 
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -11,13 +13,14 @@ from propainter.core.frames import FrameRange
 from propainter.core.settings import Settings
 from propainter.models.checkpoints import RAFT
 from propainter.runtime import footprint
-from propainter.runtime.footprint import Footprint
+from propainter.runtime.footprint import Footprint, Portion
 from propainter.stages.estimate_flow import estimate_flow as stage
 from tasks import networks
 from tasks.devices import lease
-from tasks.flow_storage import flow_type, to_storage
+from tasks.flow_storage import flow_type, in_storage, to_storage
+from tasks.footage import Footage
 from tasks.memory import Job, within_memory
-from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
+from tasks.plan import Done, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.weights import Weights
 
 EPOCH = 3
@@ -29,7 +32,7 @@ def frames_of(pairs: FrameRange) -> FrameRange:
     return FrameRange(pairs.start, pairs.stop + 1)
 
 
-def plan_estimate_flow(inputs: Inputs, settings: Settings, weights: Weights | None, upstream: Plan) -> StagePlan:
+def plan_estimate_flow(inputs: Footage, settings: Settings, weights: Weights | None, upstream: Plan) -> StagePlan:
     engine: dict[str, object] = {"engine": settings.engine}
     if weights is not None:
         engine |= {**asdict(settings.estimate_flow), "weights": weights.digest(RAFT)}
@@ -61,18 +64,22 @@ def estimate_flow(run: Run, index: int) -> Done:
     plan = run.plan["estimate_flow"]
     frames = run.store.read(run.plan["extract_frames"].key, frames_of(plan.segments[index].tile.core))
     settings = run.settings.estimate_flow
+    pairs, storage = plan.segments[index].tile.core, run.settings.storage
     with lease(run.devices) as held:
+
+        def estimate(portion: Portion) -> NDArray[Any]:
+            if raft is None:
+                return in_storage(
+                    pairs, lambda some: stage(frames[frames_of(some).slice_in(frames_of(pairs))]), storage
+                )
+            return to_storage(
+                stage(frames, raft, iterations=settings.raft_iter, flows_at_once=portion.at_once), storage
+            )
+
         raft = None if run.weights is None else networks.raft(run.weights, held.device, settings.precision)
         job = Job.of(run, held.device)
         started = time.perf_counter()
-        flow, notices = within_memory(
-            job,
-            memory_of(job),
-            lambda tile: stage(frames, raft, iterations=settings.raft_iter, flows_at_once=tile.at_once),
-            sharing=len(run.devices),
-        )
+        stored, notices = within_memory(job, memory_of(job), estimate, sharing=len(run.devices))
         seconds = time.perf_counter() - started
-    stored = to_storage(flow, run.settings.storage)
-    del flow  # another segment is computed while this one is written
     run.store.write(plan.key, index, stored)
     return Done(seconds=seconds, bytes=stored.nbytes, notices=notices)

@@ -1,5 +1,6 @@
 """Between the flow that stages compute with and the flow that the store keeps."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from cache.layout import dequantise_flow, quantise_flow
 from propainter.core.frames import FrameRange
 from propainter.core.settings import Storage
 from tasks.plan import Run
-from tasks.stored import Stored
+from tasks.stored import READ_AT_ONCE, Stored
 
 
 def flow_type(storage: Storage) -> str:
@@ -21,6 +22,21 @@ def to_storage(flow: NDArray[np.float32], storage: Storage) -> NDArray[Any]:
     return flow if storage == "exact" else quantise_flow(flow)
 
 
+def in_storage(
+    pairs: FrameRange, compute: Callable[[FrameRange], NDArray[np.float32]], storage: Storage
+) -> NDArray[Any]:
+    """Flow of pairs that do not depend on one another, as the store keeps it, half as large as it is computed: so that
+    is done for a few at a time."""
+    stored: NDArray[Any] | None = None
+    for some in pairs.tiles(READ_AT_ONCE):
+        part = to_storage(compute(some.core), storage)
+        if stored is None:
+            stored = np.empty((len(pairs), *part.shape[1:]), part.dtype)
+        stored[some.core.slice_in(pairs)] = part
+    assert stored is not None, "a segment has pairs"
+    return stored
+
+
 def each_pair(run: Run, stage: str, pairs: FrameRange) -> Stored:
     """Flow of these pairs in pixels, (2, 2, H, W) each."""
-    return Stored(lambda some: dequantise_flow(run.store.read(run.plan[stage].key, some)), pairs)
+    return Stored(lambda some: run.store.read(run.plan[stage].key, some), pairs, dequantise_flow)

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from propainter.core.settings import Precision, Settings
+from propainter.runtime.allocator import keep_freed_memory, return_blocks_over
 from propainter.runtime.budget import budget_for
-from propainter.runtime.footprint import Footprint, Frame, Tile
+from propainter.runtime.footprint import Footprint, Frame, Portion
 from propainter.runtime.memory_plan import MemoryPlan
 from tasks.plan import Run
 
 T = TypeVar("T")
+
+_PAIR_BYTES_PER_PX = 40
+"""Of the classical engine: flow both ways as float32, and as much again and a half."""
 
 _plan = MemoryPlan()
 
@@ -50,9 +54,9 @@ class Job:
 
 
 def within_memory(
-    job: Job, footprint: Footprint, work: Callable[[Tile], T], *, sharing: int
+    job: Job, footprint: Footprint, work: Callable[[Portion], T], *, sharing: int
 ) -> tuple[T, tuple[str, ...]]:
-    """Do a segment's work on job.device with the largest tile that the budget allows; smaller if memory runs out.
+    """Do a segment's work on job.device with the largest portion that the budget allows; smaller if memory runs out.
 
     Args:
         sharing: how many devices of this run work at the same time from one RAM.
@@ -61,7 +65,13 @@ def within_memory(
         What work returned, and remarks for the user.
 
     Raises:
-        MemoryBudgetError: memory ran out with the smallest tile.
+        MemoryBudgetError: memory ran out with the smallest portion.
     """
     budget = budget_for(job.device, job.settings.memory, sharing=sharing)
+    if job.settings.engine == "classical":
+        # Arrays of a segment, and not what is worked on for one pair of frames.
+        return_blocks_over(_PAIR_BYTES_PER_PX * job.height_px * job.width_px)
+    elif job.device == "cpu":
+        # The networks' maps are as large, and made again and again.
+        keep_freed_memory()
     return _plan.run(work, footprint, budget, job.device)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,11 @@ from prefect.cache_policies import NO_CACHE
 from cache.digests import ClipRecord
 from propainter.core.errors import MediaError, ShapeError
 from propainter.core.frames import FrameRange
-from propainter.core.geometry import Geometry
 from propainter.core.settings import Settings
 from propainter.media.dataset import Clip, files_of, stamp_of
 from propainter.media.source import open_source
 from propainter.models.raft.network import MIN_SIDE_PX, LastFrame, Raft
-from propainter.runtime.footprint import Tile
+from propainter.runtime.footprint import Portion
 from propainter.stages.estimate_flow import estimate_flow as stage
 from propainter.stages.extract_frames import extract_frames
 from tasks import networks
@@ -32,9 +31,10 @@ from tasks.devices import lease
 from tasks.estimate_flow import frames_of, memory_of, plan_estimate_flow
 from tasks.extract_frames import plan_extract_frames
 from tasks.flow_storage import to_storage
+from tasks.footage import WholeClip
 from tasks.inspect_inputs import geometry_of
 from tasks.memory import Job, within_memory
-from tasks.plan import Done, Inputs, StagePlan, open_store
+from tasks.plan import Done, StagePlan, open_store
 from tasks.weights import Weights
 
 MOST_SEGMENTS = 8
@@ -62,22 +62,6 @@ class Share:
     weights: Weights | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Frames:
-    """Of a clip, the part of `Inputs` that planning its flow needs: there is no mask."""
-
-    content_digest: str
-    geometry: Geometry
-    clip: FrameRange
-
-    @property
-    def pairs(self) -> FrameRange:
-        return FrameRange(0, self.clip.stop - 1)
-
-    def in_source(self, frames: FrameRange) -> FrameRange:
-        return frames
-
-
 def plan_clip(clip: Clip, record: ClipRecord, stamp: str, weights: Weights | None, settings: Settings) -> ClipFlow:
     """The clip's entry.
 
@@ -93,10 +77,9 @@ def plan_clip(clip: Clip, record: ClipRecord, stamp: str, weights: Weights | Non
             f"{geometry.width_px}x{geometry.height_px} is too small for the optical flow network: both sides must be "
             f"at least {MIN_SIDE_PX} pixels. Give a larger --width and --height, or --engine classical."
         )
-    frames = FrameRange(0, record.frames)
-    inputs = cast(Inputs, _Frames(content_digest=record.content_digest, geometry=geometry, clip=frames))
-    extracted = {"extract_frames": plan_extract_frames(inputs, settings)}
-    plan = plan_estimate_flow(inputs, settings, weights, extracted)
+    frames = WholeClip(content_digest=record.content_digest, geometry=geometry, clip=FrameRange(0, record.frames))
+    extracted = {"extract_frames": plan_extract_frames(frames, settings)}
+    plan = plan_estimate_flow(frames, settings, weights, extracted)
     return ClipFlow(clip=clip, stamp=stamp, settings=settings, plan=plan)
 
 
@@ -175,6 +158,6 @@ def _computed(share: Share, segments: Sequence[int]) -> Iterator[tuple[int, NDAr
 
 
 def _estimate(
-    frames: NDArray[np.uint8], raft: Raft | None, iterations: int, last: LastFrame, tile: Tile
+    frames: NDArray[np.uint8], raft: Raft | None, iterations: int, last: LastFrame, portion: Portion
 ) -> NDArray[np.float32]:
-    return stage(frames, raft, iterations=iterations, flows_at_once=tile.at_once, last=last)
+    return stage(frames, raft, iterations=iterations, flows_at_once=portion.at_once, last=last)

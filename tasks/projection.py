@@ -11,7 +11,7 @@ from propainter.core.errors import MemoryBudgetError
 from propainter.core.geometry import MIN_SIDE_PX, SIDE_MULTIPLE_PX
 from propainter.models.raft import network as raft
 from propainter.runtime.budget import Budget, arrays_bytes, budget_for, in_words
-from propainter.runtime.footprint import Footprint, Tile
+from propainter.runtime.footprint import Footprint, Portion
 from tasks import complete_flow, estimate_flow, propagate_pixels, refine_frames
 from tasks.memory import Job
 from tasks.plan import Run
@@ -30,13 +30,13 @@ _SHORTEST_SUBVIDEO = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """Of one stage, with the largest tile that the budget allows, or the smallest one: fits says which.
+    """Of one stage, with the largest portion that the budget allows, or the smallest one: fits says which.
 
     device_bytes: on a GPU; where the device is a CPU all of it is in ram_bytes.
     """
 
     stage: str
-    tile: Tile
+    portion: Portion
     ram_bytes: int
     device_bytes: int
     fits: bool
@@ -52,15 +52,15 @@ def project(job: Job, budget: Budget, stages: Iterable[str] = tuple(MEMORY_OF)) 
 
 
 def _project(footprint: Footprint, budget: Budget) -> Projection:
-    tile = budget.largest_tile(footprint)
-    device_bytes = footprint.device_bytes(tile or footprint.least) + footprint.weights_bytes
+    portion = budget.largest_portion(footprint)
+    device_bytes = footprint.device_bytes(portion or footprint.least) + footprint.weights_bytes
     on_cpu = budget.device_bytes is None
     return Projection(
         stage=footprint.stage,
-        tile=tile or footprint.least,
+        portion=portion or footprint.least,
         ram_bytes=arrays_bytes(footprint) + (device_bytes if on_cpu else 0),
         device_bytes=0 if on_cpu else device_bytes,
-        fits=tile is not None,
+        fits=portion is not None,
     )
 
 
@@ -88,7 +88,7 @@ def require_memory(job: Job, budget: Budget, stages: Iterable[str]) -> None:
     """Refuse before it begins what would run out of memory in the middle.
 
     Raises:
-        MemoryBudgetError: a stage does not fit however small its tiles; with what it needs, what there is, and the
+        MemoryBudgetError: a stage does not fit however small the portion; with what it needs, what there is, and the
             settings nearest to those given that would fit.
     """
     stages = tuple(stages)

@@ -20,8 +20,9 @@ from tasks.flow_storage import each_pair
 from tasks.memory import Job, within_memory
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.sources import read_holes
+from tasks.stored import Stored
 
-EPOCH = 2
+EPOCH, CLASSICAL_EPOCH = 2, 3
 CONTEXT_FRAMES = 10
 LONGEST_SEGMENT_FRAMES = 100
 
@@ -39,7 +40,7 @@ def plan_propagate_pixels(inputs: Inputs, settings: Settings, upstream: Plan) ->
     segment_frames = longest_segment(settings)
     return plan_stage(
         "propagate_pixels",
-        epoch=EPOCH,
+        epoch=CLASSICAL_EPOCH if settings.engine == "classical" else EPOCH,
         settings={"engine": settings.engine},
         tiles=[
             SegmentInputs(
@@ -70,27 +71,27 @@ def memory_of(job: Job) -> Footprint:
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="propagate_pixels {index}")
 def propagate_pixels(run: Run, index: int) -> Done:
     plan = run.plan["propagate_pixels"]
-    propagated, seconds, notices = _propagated(run, plan.segments[index].tile)
+    with lease(run.devices) as held:
+        propagated, seconds, notices = _propagated(run, plan.segments[index].tile, held.device)
     run.store.write(plan.key, index, propagated)
     return Done(seconds=seconds, bytes=propagated.nbytes, notices=notices)
 
 
-def _propagated(run: Run, tile: Tile) -> tuple[NDArray[np.uint8], float, tuple[str, ...]]:
-    """A tile's core, the seconds it took, and remarks. What was read for it is held no longer than the device is: other
-    segments wait and are written meanwhile."""
+def _propagated(run: Run, tile: Tile, device: str) -> tuple[NDArray[np.uint8], float, tuple[str, ...]]:
+    """A tile's core, the seconds it took, and remarks. What was read for it is held no longer."""
     engine: Literal["classical", "propainter"] = "classical" if run.weights is None else "propainter"
-    with lease(run.devices) as held:
-        frames = extend_edges(run.store.read(run.plan["extract_frames"].key, tile.window), run.inputs.geometry)
-        holes = read_holes(run, tile.window)
+    extracted = run.plan["extract_frames"].key
+    holes = read_holes(run, tile.window)
 
-        def propagate(part: Tile) -> NDArray[np.uint8]:
-            seen = part.window.slice_in(tile.window)
-            flow = each_pair(run, "complete_flow", pairs_in(part.window))
-            return stage(frames[seen], holes[seen], flow, core=part.crop, engine=engine, device=held.device)
+    def propagate(part: Tile) -> NDArray[np.uint8]:
+        seen = part.window.slice_in(tile.window)
+        frames = Stored(lambda some: extend_edges(run.store.read(extracted, some), run.inputs.geometry), part.window)
+        flow = each_pair(run, "complete_flow", pairs_in(part.window))
+        return stage(frames, holes[seen], flow, core=part.crop, engine=engine, device=device)
 
-        job = Job.of(run, held.device)
-        started = time.perf_counter()
-        propagated, notices = within_memory(
-            job, memory_of(job), lambda _: part_by_part(tile, propagate), sharing=len(run.devices)
-        )
-        return propagated, time.perf_counter() - started, notices
+    job = Job.of(run, device)
+    started = time.perf_counter()
+    propagated, notices = within_memory(
+        job, memory_of(job), lambda _: part_by_part(tile, propagate), sharing=len(run.devices)
+    )
+    return propagated, time.perf_counter() - started, notices

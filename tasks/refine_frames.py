@@ -14,8 +14,7 @@ from propainter.core.settings import Settings
 from propainter.models.checkpoints import GENERATOR
 from propainter.ops.windows import Window, frames_looked_at, refinement_windows, windows_seeing
 from propainter.runtime import footprint
-from propainter.runtime.footprint import Footprint
-from propainter.runtime.footprint import Tile as MemoryTile
+from propainter.runtime.footprint import Footprint, Portion
 from propainter.stages.refine_frames import refine_frames as stage
 from propainter.stages.refine_frames import refine_frames_in_windows
 from tasks import networks
@@ -108,11 +107,11 @@ def refine_frames(run: Run, index: int) -> Done:
     seen = plan.segments[index].reads[0].frames
     with lease(run.devices) as held:
 
-        def fill(_: MemoryTile) -> NDArray[np.uint8]:
+        def fill(_: Portion) -> NDArray[np.uint8]:
             known = run.store.read(run.plan["propagate_pixels"].key, seen)
             return part_by_part(tile, lambda part: stage(known[part.core.slice_in(core)]))
 
-        def refine(memory: MemoryTile) -> NDArray[np.uint8]:
+        def refine(portion: Portion) -> NDArray[np.uint8]:
             return refine_frames_in_windows(
                 each_frame(run, "propagate_pixels", seen),
                 holes,
@@ -120,8 +119,8 @@ def refine_frames(run: Run, index: int) -> Done:
                 [window.counted_from(seen.start) for window in windows],
                 FrameRange(core.start - seen.start, core.stop - seen.start),
                 generator,
-                frames_at_once=memory.at_once,
-                frames_kept=memory.kept,
+                frames_at_once=portion.at_once,
+                frames_kept=portion.kept,
             )
 
         job = Job.of(run, held.device)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from propainter.core.frames import FrameRange
@@ -14,10 +15,18 @@ BLOCKS_HELD = 2
 
 
 class Stored(Sequence[NDArray[Any]]):
-    """Frames (or pairs) as a sequence that counts from the first of them."""
+    """Frames (or pairs) as a sequence that counts from the first of them.
 
-    def __init__(self, read: Callable[[FrameRange], NDArray[Any]], frames: FrameRange) -> None:
-        self._read = read
+    unpack: makes what is asked for of what is stored, each time that it is asked for.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[FrameRange], NDArray[Any]],
+        frames: FrameRange,
+        unpack: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray,
+    ) -> None:
+        self._read, self._unpack = read, unpack
         self._tiles = frames.tiles(READ_AT_ONCE)
         self._length = len(frames)
         self._blocks: dict[int, NDArray[Any]] = {}
@@ -33,7 +42,7 @@ class Stored(Sequence[NDArray[Any]]):
             if len(self._blocks) == BLOCKS_HELD:
                 del self._blocks[next(iter(self._blocks))]
             self._blocks[block] = self._read(self._tiles[block].core)
-        return self._blocks[block][index % READ_AT_ONCE]
+        return self._unpack(self._blocks[block][index % READ_AT_ONCE])
 
 
 def each_frame(run: Run, stage: str, frames: FrameRange) -> Stored:

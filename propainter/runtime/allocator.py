@@ -1,4 +1,4 @@
-"""Settings of the C library's allocator; without effect where it is not glibc. Both are for a whole process.
+"""Settings of the C library's allocator; without effect where it is not glibc. All are for a whole process.
 
 By default glibc gives each thread a heap of its own, and keeps in every one what it once needed. And it hands every
 block over 32 MiB back to the system when it is freed, which clears it page by page when it is asked for again: for the
@@ -11,6 +11,7 @@ import sys
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
 _KEPT_BYTES = 2**31 - 1
 _STEP_BYTES = 64 * 2**20
+_LARGEST_THRESHOLD_BYTES = 2**25
 
 
 def share_one_heap() -> bool:
@@ -31,6 +32,18 @@ def keep_freed_memory() -> bool:
         False where nothing was changed.
     """
     return _set({_M_MMAP_THRESHOLD: _KEPT_BYTES, _M_TRIM_THRESHOLD: _KEPT_BYTES, _M_TOP_PAD: _STEP_BYTES})
+
+
+def return_blocks_over(size_bytes: int) -> bool:
+    """Map larger blocks one by one, so that they are gone when they are freed, whatever lies behind them.
+
+    What is made and dropped all the time should be smaller: it would be cleared each time.
+
+    Returns:
+        False where nothing was changed.
+    """
+    size_bytes = min(size_bytes, _LARGEST_THRESHOLD_BYTES)
+    return _set({_M_MMAP_THRESHOLD: size_bytes, _M_TRIM_THRESHOLD: 2 * size_bytes})
 
 
 def _set(settings: dict[int, int]) -> bool:

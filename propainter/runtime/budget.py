@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 
 from propainter.core.settings import Memory
-from propainter.runtime.footprint import Footprint, Tile, halved
+from propainter.runtime.footprint import Footprint, Portion, halved
 
 GB, MB = 2**30, 2**20
 
@@ -23,26 +23,26 @@ class Budget:
     ram_bytes: int
     device_bytes: int | None
 
-    def holds(self, footprint: Footprint, tile: Tile) -> bool:
-        on_device = footprint.device_bytes(tile) + footprint.weights_bytes
+    def holds(self, footprint: Footprint, portion: Portion) -> bool:
+        on_device = footprint.device_bytes(portion) + footprint.weights_bytes
         if self.device_bytes is None:
             return arrays_bytes(footprint) + on_device <= self.ram_bytes
         return arrays_bytes(footprint) <= self.ram_bytes and on_device <= self.device_bytes
 
-    def largest_tile(self, footprint: Footprint) -> Tile | None:
-        """The largest tile that fits, halved as often as it takes; None where even the smallest does not.
+    def largest_portion(self, footprint: Footprint) -> Portion | None:
+        """The largest portion that fits, halved as often as it takes; None where even the smallest does not.
 
         Frames are kept only in what the rest leaves.
         """
-        tile: Tile | None = Tile(at_once=footprint.most.at_once)
-        while tile is not None and not self.holds(footprint, tile):
-            tile = halved(tile) if tile != footprint.least else None
-        if tile is None:
+        portion: Portion | None = Portion(at_once=footprint.most.at_once)
+        while portion is not None and not self.holds(footprint, portion):
+            portion = halved(portion) if portion != footprint.least else None
+        if portion is None:
             return None
         kept = footprint.most.kept
-        while not self.holds(footprint, Tile(at_once=tile.at_once, kept=kept)):
+        while not self.holds(footprint, Portion(at_once=portion.at_once, kept=kept)):
             kept //= 2
-        return Tile(at_once=tile.at_once, kept=kept)
+        return Portion(at_once=portion.at_once, kept=kept)
 
 
 def arrays_bytes(footprint: Footprint) -> int:

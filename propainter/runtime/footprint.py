@@ -27,7 +27,7 @@ _GPU_UNITS_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tile:
+class Portion:
     """How much of a segment is worked on together: a matter of memory, not of result.
 
     at_once: flows in RAFT, directions in completion, frames in the generator's transformer.
@@ -44,7 +44,7 @@ class Footprint:
 
     host_bytes: arrays in RAM, whatever the device. The device needs base_bytes, and of the two steps after which
     intermediate results are gone the larger one: rest_bytes, or item_bytes for each item at once. kept_bytes: for each
-    kept frame. most: the tile beyond which nothing is gained. least: the smallest that a budget may ask for.
+    kept frame. most: the portion beyond which nothing is gained. least: the smallest that a budget may ask for.
     """
 
     stage: Stage
@@ -55,13 +55,13 @@ class Footprint:
     item_bytes: int = 0
     kept_bytes: int = 0
     weights_bytes: int = 0
-    most: Tile = Tile()
-    least: Tile = Tile()
+    most: Portion = Portion()
+    least: Portion = Portion()
 
-    def device_bytes(self, tile: Tile) -> int:
+    def device_bytes(self, portion: Portion) -> int:
         """Projected, on the device where the arithmetic runs, without the weights."""
-        items_bytes = self.fixed_bytes + tile.at_once * self.item_bytes
-        work_bytes = self.base_bytes + max(self.rest_bytes, items_bytes) + tile.kept * self.kept_bytes
+        items_bytes = self.fixed_bytes + portion.at_once * self.item_bytes
+        work_bytes = self.base_bytes + max(self.rest_bytes, items_bytes) + portion.kept * self.kept_bytes
         return int(_MARGIN * work_bytes)
 
     def ram_bytes(self) -> int:
@@ -90,8 +90,8 @@ class Frame:
 def raft(frame: Frame, pairs: int) -> Footprint:
     """Correlation volumes grow with the fourth power of the sides: cells, an eighth of either side, by cells.
 
-    On a CPU the tile goes by the frame's size alone: sums over more maps round otherwise in their last bits, and a run
-    must give the same bits whatever else the machine is doing.
+    On a CPU the portion goes by the frame's size alone: sums over more maps round otherwise in their last bits, and a
+    run must give the same bits whatever else the machine is doing.
     """
     cells = frame.pixels // 64
     volume_bytes = 4 * cells**2
@@ -106,8 +106,8 @@ def raft(frame: Frame, pairs: int) -> Footprint:
         rest_bytes=frame.pixels * 675 + 5_000_000,
         item_bytes=item_bytes,
         weights_bytes=WEIGHTS_BYTES,
-        most=Tile(at_once=most),
-        least=Tile(at_once=most if frame.on_cpu else 1),
+        most=Portion(at_once=most),
+        least=Portion(at_once=most if frame.on_cpu else 1),
     )
 
 
@@ -122,14 +122,14 @@ def flow_completion(frame: Frame, pairs: int, core_pairs: int) -> Footprint:
         host_bytes=frame.pixels * (16 * core_pairs + pairs + 1),
         item_bytes=int(states + frame.pixels * 495 + 2_000_000),
         weights_bytes=WEIGHTS_BYTES,
-        most=Tile(at_once=1 if frame.on_cpu else 2),
+        most=Portion(at_once=1 if frame.on_cpu else 2),
     )
 
 
 def image_propagation(frame: Frame, frames: int) -> Footprint:
-    """All frames wait as 8 bits in RAM; two at a time are numbers with a fraction."""
+    """Of all frames what is propagated waits as 8 bits in RAM; two at a time are numbers with a fraction."""
     return Footprint(
-        stage="propagate_pixels", host_bytes=frame.pixels * 8 * frames, base_bytes=frame.pixels * 90 + 800_000
+        stage="propagate_pixels", host_bytes=frame.pixels * 5 * frames, base_bytes=frame.pixels * 90 + 800_000
     )
 
 
@@ -155,7 +155,7 @@ def generator(frame: Frame, frames: int, core_frames: int, local: int, reference
         item_bytes=item_bytes,
         kept_bytes=int(frame.values(32.5)),
         weights_bytes=WEIGHTS_BYTES,
-        most=Tile(at_once=max(1, min(most, _GPU_UNITS_BYTES // item_bytes)), kept=max(0, frames - window)),
+        most=Portion(at_once=max(1, min(most, _GPU_UNITS_BYTES // item_bytes)), kept=max(0, frames - window)),
     )
 
 
@@ -167,14 +167,14 @@ def classical(frame: Frame, stage: Stage, frames: int, hole_share: float = 1.0) 
     per_frame, fixed = {
         "estimate_flow": (20.0, 70),
         "complete_flow": (33.0, 65),
-        "propagate_pixels": (9 + 57 * hole_share, 45),
+        "propagate_pixels": (5.5 + 28 * hole_share, 65),
         "refine_frames": (8.5, 75),
     }[stage]
     return Footprint(stage=stage, host_bytes=int(frame.pixels * (per_frame * frames + fixed)) + 1_000_000)
 
 
-def halved(tile: Tile) -> Tile | None:
+def halved(portion: Portion) -> Portion | None:
     """The next smaller one; None where there is none."""
-    if tile.at_once > 1:
-        return replace(tile, at_once=tile.at_once // 2)
-    return replace(tile, kept=tile.kept // 2) if tile.kept else None
+    if portion.at_once > 1:
+        return replace(portion, at_once=portion.at_once // 2)
+    return replace(portion, kept=portion.kept // 2) if portion.kept else None

@@ -6,7 +6,6 @@ Owns the measuring; what is drawn from it is the report's.
 import threading
 import time
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -43,9 +42,7 @@ class MemorySampler:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
         self.sample()
@@ -66,11 +63,6 @@ class MemorySampler:
         """What was seen, in order of time; the first was taken on entering."""
         with self._lock:
             return tuple(self._samples)
-
-    @property
-    def peak_bytes(self) -> int:
-        """The largest sample; 0 before entering."""
-        return max((sample.rss_bytes for sample in self.samples), default=0)
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval_s):

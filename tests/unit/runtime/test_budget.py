@@ -7,54 +7,54 @@ import pytest
 from propainter.core.settings import Memory
 from propainter.runtime import budget
 from propainter.runtime.budget import GB, Budget, budget_for, free_ram_bytes
-from propainter.runtime.footprint import Footprint, Tile, halved
+from propainter.runtime.footprint import Footprint, Portion, halved
 
 # With the margin of a tenth: 110 bytes in RAM for either of two segments, 110 for each item, 11 for each frame kept.
 NEEDS = Footprint(
-    stage="refine_frames", host_bytes=100, item_bytes=100, kept_bytes=10, most=Tile(at_once=8, kept=40)
+    stage="refine_frames", host_bytes=100, item_bytes=100, kept_bytes=10, most=Portion(at_once=8, kept=40)
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("ram_bytes", "expected"),
     [
-        (10_000, Tile(at_once=8, kept=40)),
-        (1_215, Tile(at_once=8, kept=10)),
-        (1_105, Tile(at_once=8)),
-        (610, Tile(at_once=2, kept=10)),
-        (335, Tile(at_once=1)),
+        (10_000, Portion(at_once=8, kept=40)),
+        (1_215, Portion(at_once=8, kept=10)),
+        (1_105, Portion(at_once=8)),
+        (610, Portion(at_once=2, kept=10)),
+        (335, Portion(at_once=1)),
         (325, None),
     ],
 )
-def test_the_tile_is_halved_until_it_fits_and_frames_are_kept_in_what_that_leaves(
-    ram_bytes: int, expected: Tile | None
+def test_the_portion_is_halved_until_it_fits_and_frames_are_kept_in_what_that_leaves(
+    ram_bytes: int, expected: Portion | None
 ) -> None:
-    assert Budget(ram_bytes=ram_bytes, device_bytes=None).largest_tile(NEEDS) == expected
+    assert Budget(ram_bytes=ram_bytes, device_bytes=None).largest_portion(NEEDS) == expected
 
 
-def test_a_budget_asks_for_nothing_smaller_than_the_least_tile() -> None:
-    needs = replace(NEEDS, least=Tile(at_once=8))
-    assert Budget(ram_bytes=1_105, device_bytes=None).largest_tile(needs) == Tile(at_once=8)
-    assert Budget(ram_bytes=1_099, device_bytes=None).largest_tile(needs) is None
+def test_a_budget_asks_for_nothing_smaller_than_the_least_portion() -> None:
+    needs = replace(NEEDS, least=Portion(at_once=8))
+    assert Budget(ram_bytes=1_105, device_bytes=None).largest_portion(needs) == Portion(at_once=8)
+    assert Budget(ram_bytes=1_099, device_bytes=None).largest_portion(needs) is None
 
 
 def test_on_a_gpu_its_memory_and_the_machines_are_two_limits() -> None:
-    assert Budget(ram_bytes=220, device_bytes=335).largest_tile(NEEDS) == Tile(at_once=2, kept=10)
-    assert Budget(ram_bytes=219, device_bytes=335).largest_tile(NEEDS) is None
+    assert Budget(ram_bytes=220, device_bytes=335).largest_portion(NEEDS) == Portion(at_once=2, kept=10)
+    assert Budget(ram_bytes=219, device_bytes=335).largest_portion(NEEDS) is None
 
 
 def test_weights_count_on_the_device() -> None:
     needs = Footprint(stage="estimate_flow", host_bytes=0, item_bytes=100, weights_bytes=1000)
-    assert Budget(ram_bytes=0, device_bytes=1110).largest_tile(needs) == Tile()
-    assert Budget(ram_bytes=0, device_bytes=1109).largest_tile(needs) is None
+    assert Budget(ram_bytes=0, device_bytes=1110).largest_portion(needs) == Portion()
+    assert Budget(ram_bytes=0, device_bytes=1109).largest_portion(needs) is None
 
 
-def test_tiles_shrink_to_the_smallest_and_no_further() -> None:
-    tile: Tile | None = Tile(at_once=6, kept=3)
+def test_portions_shrink_to_the_smallest_and_no_further() -> None:
+    portion: Portion | None = Portion(at_once=6, kept=3)
     seen = []
-    while tile is not None:
-        seen.append((tile.at_once, tile.kept))
-        tile = halved(tile)
+    while portion is not None:
+        seen.append((portion.at_once, portion.kept))
+        portion = halved(portion)
     assert seen == [(6, 3), (3, 3), (1, 3), (1, 1), (1, 0)]
 
 

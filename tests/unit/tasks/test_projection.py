@@ -100,5 +100,5 @@ def test_a_smaller_budget_gives_smaller_tiles_and_says_what_they_need() -> None:
         assert smaller.fits
         assert larger.fits
         assert smaller.device_bytes <= 2500 * MB
-    assert [projection.tile.at_once for projection in small] < [projection.tile.at_once for projection in large]
-    assert small[-1].tile.kept < large[-1].tile.kept
+    assert [projection.portion.at_once for projection in small] < [projection.portion.at_once for projection in large]
+    assert small[-1].portion.kept < large[-1].portion.kept
