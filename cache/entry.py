@@ -36,7 +36,7 @@ def publish_header(
 ) -> None:
     """Write what is not there yet of zarr.json and recipe.json."""
     if spec is not None and not (folder / HEADER).exists():
-        publish(root, folder / HEADER, header_bytes(spec))
+        publish(root, folder / HEADER, [header_bytes(spec)])
     if not (folder / RECIPE).exists():
         story = {
             "schema": SCHEMA,
@@ -47,7 +47,7 @@ def publish_header(
             "layout": key.layout,
             "recipe": dict(recipe),
         }
-        publish(root, folder / RECIPE, json.dumps(story, indent=1).encode())
+        publish(root, folder / RECIPE, [json.dumps(story, indent=1).encode()])
 
 
 def occupied(folder: Path) -> bool:

@@ -7,7 +7,7 @@ supported, rename under a lock.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -53,15 +53,16 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def publish(root: Path, path: Path, data: bytes, *, pool: Path | None = None) -> bool:
+def publish(root: Path, path: Path, pieces: Iterable[bytes], *, pool: Path | None = None) -> bool:
     """Give path its content, once. False: it had one already, and that one stays.
 
     Args:
+        pieces: of the content, one after the other.
         pool: a second name for the same file, where links are supported; left alone if taken.
     """
     temporary = root / ".tmp" / uuid4().hex
     try:
-        _write_durably(temporary, data)
+        _write_durably(temporary, pieces)
         won = _commit(root, temporary, path)
         if won and pool is not None:
             link(path, pool)
@@ -76,7 +77,7 @@ def replace(root: Path, path: Path, data: bytes) -> None:
     """Give path new content in one step, whatever it held."""
     temporary = root / ".tmp" / uuid4().hex
     try:
-        _write_durably(temporary, data)
+        _write_durably(temporary, [data])
         temporary.rename(path)
     finally:
         with suppress(FileNotFoundError):
@@ -125,12 +126,13 @@ def repair_lock(root: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write_durably(path: Path, data: bytes) -> None:
+def _write_durably(path: Path, pieces: Iterable[bytes]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        for piece in pieces:
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,14 +1,15 @@
 """What one segment's file holds: a Zarr shard, or a blob; to bytes and back, and whether the bytes are still whole.
 
 A shard ends in an index of (offset, length) per inner chunk and the index's crc32c; every inner chunk ends in its own.
-A blob is its payload and a trailer of length, crc32c and a mark. Encoding is zarr-python's. Reading is done here,
-because zarr takes an absent chunk for one full of zeros, and its event loop costs ten times a frame's decoding.
+A blob is its payload and a trailer of length, crc32c and a mark. zarr-python encodes the chunks; they are put together
+here, because zarr holds all of them in memory, and twice. Reading is done here, because zarr takes an absent chunk for
+one full of zeros, and its event loop costs ten times a frame's decoding.
 """
 
 import errno
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,9 @@ from cache.layout import ArraySpec, array_metadata, segment_name
 _INDEX_ENTRY_BYTES = 16
 _CRC_BYTES = 4
 _BLOCK_BYTES = 1 << 20
+_ENCODED_FRAMES = 8
+"""At a time, side by side."""
+
 _ABSENT = 2**64 - 1
 _TRAILER = struct.Struct("<QI4s")
 _BLOB_MARK = b"ppb1"
@@ -44,11 +48,17 @@ class Look:
     fault: str | None
 
 
-def encode_shard(spec: ArraySpec, array: NDArray[Any]) -> bytes:
-    """The shard file of one segment; it depends on the frames and the layout, not on where the segment lies."""
-    kept: dict[str, Buffer] = {}
-    _array(spec.with_frames(len(array)), MemoryStore(kept))[...] = array
-    return kept[segment_name(spec, 0)].to_bytes()
+def encode_shard(spec: ArraySpec, array: NDArray[Any]) -> Iterator[bytes]:
+    """The shard file of one segment, piece by piece; it depends on the frames and the layout, not on where it lies."""
+    index = np.full((spec.segment_frames, 2), _ABSENT, "<u8")
+    offset = 0
+    for first in range(0, len(array), _ENCODED_FRAMES):
+        for frame, chunk in enumerate(_encode_chunks(spec, array[first : first + _ENCODED_FRAMES]), first):
+            index[frame] = offset, len(chunk)
+            offset += len(chunk)
+            yield chunk
+    yield index.tobytes()
+    yield google_crc32c.value(index.tobytes()).to_bytes(_CRC_BYTES, "little")
 
 
 def read_frames(path: Path, spec: ArraySpec, frames: int, first: int, into: NDArray[Any]) -> None:
@@ -205,12 +215,20 @@ def _crc32c_between(descriptor: int, start: int, stop: int) -> int:
     return crc
 
 
-@lru_cache(maxsize=64)
-def _metadata(spec: ArraySpec) -> Any:
-    document: Any = array_metadata(spec)
-    return zarr.AsyncArray(document, StorePath(MemoryStore())).metadata
-
-
-def _array(spec: ArraySpec, store: Any) -> Any:
+def _encode_chunks(spec: ArraySpec, frames: NDArray[Any]) -> list[bytes]:
+    """Inner chunks as zarr makes them of an array whose chunks they are."""
+    kept: dict[str, Buffer] = {}
+    metadata = _unsharded_metadata(spec.with_frames(len(frames)))
     # write_empty_chunks is not part of the metadata; without it a frame of zeros would leave no chunk.
-    return zarr.Array(zarr.AsyncArray(_metadata(spec), StorePath(store), config={"write_empty_chunks": True}))
+    array = zarr.AsyncArray(metadata, StorePath(MemoryStore(kept)), config={"write_empty_chunks": True})
+    zarr.Array(array)[...] = frames
+    return [kept[segment_name(spec, frame)].to_bytes() for frame in range(len(frames))]
+
+
+@lru_cache(maxsize=64)
+def _unsharded_metadata(spec: ArraySpec) -> Any:
+    document = array_metadata(spec)
+    shard = document["codecs"][0]["configuration"]
+    document["chunk_grid"]["configuration"]["chunk_shape"] = shard["chunk_shape"]
+    unsharded: Any = document | {"codecs": shard["codecs"]}
+    return zarr.AsyncArray(unsharded, StorePath(MemoryStore())).metadata

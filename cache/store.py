@@ -178,7 +178,7 @@ class Store:
 
     def write_blob(self, key: StageKey, segment: int, payload: bytes) -> bool:
         """Commit one segment of an entry of blobs. Returns and raises as `write`."""
-        return self._commit(self._blob_segment(key, segment), encode_blob(payload))
+        return self._commit(self._blob_segment(key, segment), [encode_blob(payload)])
 
     def finish(self, key: StageKey, segments: Iterable[int] | None = None) -> None:
         """Write the manifest: size and crc32c of each of these segments (None: all), beside those it lists already.
@@ -330,9 +330,9 @@ class Store:
             self._require_whole(target, content=True)
             raise
 
-    def _commit(self, target: _Segment, data: bytes) -> bool:
+    def _commit(self, target: _Segment, pieces: Iterable[bytes]) -> bool:
         with disk_errors(self.root):
-            won = publish(self.root, target.path, data, pool=target.pool)
+            won = publish(self.root, target.path, pieces, pool=target.pool)
             if not won:
                 return False
             record_commit(self.root, target.key.stage, target.key.digest, target.index)

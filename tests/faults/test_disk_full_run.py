@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -148,10 +148,11 @@ class AfterOneSegment(LogProgress):
 def room_for_one_segment() -> Iterator[None]:
     disk, write = AfterOneSegment(), publish._write_durably
 
-    def write_half_when_full(path: Path, data: bytes) -> None:
+    def write_half_when_full(path: Path, pieces: Iterable[bytes]) -> None:
         if not disk.full:
-            return write(path, data)
-        write(path, data[: len(data) // 2])
+            return write(path, pieces)
+        data = b"".join(pieces)
+        write(path, [data[: len(data) // 2]])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.MonkeyPatch.context() as patch, listening(disk):

@@ -114,7 +114,7 @@ def test_zeroed_blocks_are_found(root: Path, start: int, stop: int | None) -> No
 
 def test_an_index_that_says_its_frames_are_absent_is_not_taken_for_zeros(root: Path) -> None:
     """A plain reader of such a shard gives zeros: that is what the format means by it."""
-    short = encode_shard(SPEC, FRAMES[4:6])
+    short = b"".join(encode_shard(SPEC, FRAMES[4:6]))
     _shard(root, 1).write_bytes(short)
     assert not np.asarray(zarr.open_array(root.joinpath(*FOLDER), mode="r")[6]).any()
     _assert_refused_then_recomputed(Store(root), 1)
@@ -293,7 +293,7 @@ def test_verification_finds_lost_segments_lost_headers_and_exchanged_files(root:
     (entry_folder(root, other.stage, other.digest) / "zarr.json").unlink()
     _shard(root, 0).unlink()
     larger = frames_spec(3, 4, 4, 3, 4, "default")
-    _shard(root, 1).write_bytes(encode_shard(larger, np.zeros(larger.shape, dtype=np.uint8)))
+    _shard(root, 1).write_bytes(b"".join(encode_shard(larger, np.zeros(larger.shape, dtype=np.uint8))))
     reasons = {fault.path.name: fault.reason for fault in verify(root, quick=False).faults}
     assert reasons.keys() == {other.digest, "c.0.0.0.0", "c.1.0.0.0"}
     assert "manifest lists it" in reasons["c.0.0.0.0"]
@@ -324,7 +324,7 @@ def test_a_writer_that_dies_between_any_two_steps_leaves_the_segment_whole_or_ab
     tmp_path: Path, links: bool
 ) -> None:
     """The writer, a forked process, leaves at its n-th system call, for every n until it gets through."""
-    data, absent = encode_shard(SPEC, FRAMES[:4]), 0
+    data, absent = b"".join(encode_shard(SPEC, FRAMES[:4])), 0
     for steps in range(1, 100):
         root = tmp_path / str(steps)
         store = Store(root)
@@ -348,7 +348,7 @@ def test_a_writer_that_dies_between_any_two_steps_leaves_the_segment_whole_or_ab
 
 def _publish(root: Path, data: bytes) -> None:
     folder = root.joinpath(*FOLDER)
-    publish(root, folder / "c.0.0.0.0", data, pool=root / "v1" / ".segments" / KEY.stage / "00" / ("0" * 40))
+    publish(root, folder / "c.0.0.0.0", [data], pool=root / "v1" / ".segments" / KEY.stage / "00" / ("0" * 40))
 
 
 def _publish_and_die(call: Callable[[], None], steps: int, links: bool) -> int:

@@ -3,16 +3,21 @@
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import numpy as np
 import pytest
+import zarr
+from zarr.core.buffer import Buffer
+from zarr.storage import MemoryStore, StorePath
 
-from cache.layout import ArraySpec, frames_spec
+from cache.layout import ArraySpec, array_metadata, flow_spec, frames_spec
 from cache.shards import decode_blob, encode_blob, encode_shard, look
+from propainter.core.settings import Storage
 
 SPEC = frames_spec(3, 2, 4, 3, 4, "default")
-SHARD = encode_shard(SPEC, np.random.default_rng(1).integers(0, 255, SPEC.shape, dtype=np.uint8))
+SHARD = b"".join(encode_shard(SPEC, np.random.default_rng(1).integers(0, 255, SPEC.shape, dtype=np.uint8)))
 ABSENT = 2**64 - 1
 BODY, INDEX = SHARD[: -16 * 4 - 4], [list(entry) for entry in struct.iter_unpack("<QQ", SHARD[-16 * 4 - 4 : -4])]
 LENGTH = INDEX[0][1]
@@ -63,7 +68,20 @@ def test_a_shard_of_fewer_or_more_frames_is_a_fault(tmp_path: Path, frames: int)
 def test_a_shard_does_not_say_where_in_the_video_it_lies() -> None:
     longer = frames_spec(300, 2, 4, 3, 4, "default")
     frames = np.random.default_rng(1).integers(0, 255, SPEC.shape, dtype=np.uint8)
-    assert encode_shard(longer, frames) == SHARD
+    assert b"".join(encode_shard(longer, frames)) == SHARD
+
+
+@pytest.mark.parametrize("storage", ["default", "fast", "exact"])
+def test_a_shard_is_byte_for_byte_what_zarr_makes_of_the_whole_segment(storage: Storage) -> None:
+    spec = flow_spec(11, 6, 8, 16, storage)
+    flow = np.random.default_rng(2).integers(-300, 300, spec.shape).astype(spec.dtype)
+    flow[4] = 0  # written like any other
+    kept: dict[str, Buffer] = {}
+    at = StorePath(MemoryStore(kept))
+    document: Any = array_metadata(spec)
+    array = zarr.AsyncArray(zarr.AsyncArray(document, at).metadata, at, config={"write_empty_chunks": True})
+    zarr.Array(array)[...] = flow
+    assert b"".join(encode_shard(spec, flow)) == kept["c.0.0.0.0.0"].to_bytes()
 
 
 def test_a_block_that_the_disk_cannot_read_is_a_fault_of_the_file(
