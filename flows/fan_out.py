@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
+from flows.prefect_calls import forget_results
 from flows.schedule import Future
 from propainter.core.errors import ProPainterError
 from tasks.plan import Done
@@ -37,6 +38,7 @@ def run_each(
             break
         job, future = through.get()
         running -= 1
+        forget_results()
         try:
             outcome: Done | Exception = future.result()
         except Exception as error:

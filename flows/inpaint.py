@@ -16,7 +16,7 @@ from flows.configuration import cache_folder, load_settings
 from flows.further_outputs import further_outputs, remove_further_outputs
 from flows.manifest import claim_output
 from flows.planning import demand_of, plan_stages, prepare, projected_bytes
-from flows.prefect_calls import refuse_to_loop, sealed
+from flows.prefect_calls import forget_results, refuse_to_loop, sealed
 from flows.progress import progress
 from flows.record import Outcome, Tally, leave_record, was_written_by_us
 from flows.schedule import Future, run_in_order
@@ -188,6 +188,7 @@ def _compute_missing(run: Run, tally: Tally, cache_size_bytes: int | None) -> No
             return TASKS[stage].submit(sealed(run), index, wait_for=list(reads))
 
         def finished(node: Node, done: Done) -> None:
+            forget_results()
             stage, index = node
             tally.computed(stage, done)
             for notice in done.notices:

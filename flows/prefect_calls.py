@@ -1,7 +1,10 @@
-"""What all flows here ask of Prefect in one way: how often a run may be started, and how arguments reach a task."""
+"""What all flows here ask of Prefect in one way: how often a run may be started, how arguments reach a task, what is
+remembered of it.
+"""
 
 from typing import TypeVar, cast
 
+from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.utilities.annotations import opaque
 
@@ -30,3 +33,12 @@ def refuse_to_loop() -> None:
 def sealed(value: T) -> T:
     """An argument that Prefect hands on without looking for futures in it: in a plan that takes half a second."""
     return cast(T, opaque(value))
+
+
+def forget_results() -> None:
+    """Let go of what Prefect notes of every task's result, to see later whose input it becomes: 5 KB a task, which over
+    hours of footage are gigabytes. Here each task is told what it waits for.
+    """
+    flow_run_context = FlowRunContext.get()
+    if flow_run_context is not None:
+        flow_run_context.run_results.clear()

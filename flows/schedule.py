@@ -7,6 +7,7 @@ the disk first.
 """
 
 import queue
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -47,6 +48,7 @@ def run_in_order(
     named = set(nodes)
     waits = {node: [read for read in reads_of(plan, node) if read in named] for node in nodes}
     futures: dict[Node, Future] = {}
+    reads_to_come = Counter(read for reads in waits.values() for read in reads)
     done: set[Node] = set()
     in_flight: set[Node] = set()
     through: queue.SimpleQueue[Node] = queue.SimpleQueue()
@@ -58,10 +60,14 @@ def run_in_order(
                 open_nodes.remove(node)
                 in_flight.add(node)
                 futures[node].add_done_callback(partial(_put, through, node))
+                for read in waits[node]:
+                    reads_to_come[read] -= 1
+                    if not reads_to_come[read]:
+                        del futures[read]  # what a long video's tasks did would add up
         node = through.get()
         in_flight.remove(node)
         try:
-            finished(node, futures[node].result())
+            finished(node, (futures[node] if reads_to_come[node] else futures.pop(node)).result())
             done.add(node)
         except Exception as error:
             failure = failure or error

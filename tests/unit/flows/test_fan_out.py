@@ -5,6 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 import pytest
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.context import FlowRunContext
 
 from flows.fan_out import run_each
 from propainter.core.errors import MediaError, StoreError
@@ -58,3 +61,18 @@ def test_an_exception_to_what_stops_is_one_jobs_own(submit: Callable[[int], Futu
     ended = dict(run_each([5, 4], submit, in_flight=1, stop_at=(Exception,), but_not_at=(StoreError,)))
     assert isinstance(ended[5], StoreError)
     assert ended[4] == DONE
+
+
+def test_prefect_keeps_nothing_of_a_task_that_has_ended(prefect_server: str) -> None:
+    @task(cache_policy=NO_CACHE)
+    def work(job: int) -> Done:
+        return Done(seconds=float(job), bytes=0)
+
+    @flow
+    def many() -> int:
+        list(run_each(range(20), work.submit, in_flight=2, stop_at=()))
+        context = FlowRunContext.get()
+        assert context is not None
+        return len(context.run_results)
+
+    assert many() <= 2

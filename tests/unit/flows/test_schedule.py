@@ -2,10 +2,11 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakSet
 
 import pytest
 
-from flows.schedule import IO_IN_FLIGHT, Future, run_in_order
+from flows.schedule import IO_IN_FLIGHT, LOOK_AHEAD, Future, run_in_order
 from propainter.core.frames import FrameRange
 from tasks.plan import STAGES, Done, Node, Plan, Read, SegmentInputs, StagePlan, demand, plan_stage
 
@@ -94,6 +95,23 @@ def test_decoding_does_not_run_ahead_without_bound() -> None:
     assert started == [("extract_frames", 0), ("extract_frames", 1)]
     release.set()
     runner.join()
+
+
+def test_of_a_long_video_only_the_futures_that_are_waited_for_are_held() -> None:
+    plan, recorder = chained_plan(frames=400, segment_frames=2), Recorder()
+    nodes = demand(plan, lambda _, asked: asked).to_compute
+    held: WeakSet[Future] = WeakSet()
+    most_held = 0
+
+    def submit(node: Node, reads: Sequence[Future]) -> Future:
+        nonlocal most_held
+        held.add(future := recorder.submit(node, reads))
+        most_held = max(most_held, len(held))
+        return future
+
+    run_in_order(nodes, plan, submit, lambda *_: None, 2)
+    assert len(nodes) == 1200
+    assert most_held < 2 * LOOK_AHEAD
 
 
 def test_a_failure_is_raised_after_what_is_in_flight_has_ended_and_nothing_new_starts() -> None:
