@@ -81,6 +81,7 @@ def _fail(message: str) -> int:
 def _quieten_console() -> None:
     """Errors reach the user through us, in one line; Prefect's own account of them goes to its server."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

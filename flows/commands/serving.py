@@ -14,6 +14,7 @@ from flows.server.environment import prefect_environment
 from flows.server.flow_runs import forget_run, mark_dead_runs, record_run
 from flows.server.home import server_home
 from flows.server.local_server import LocalServer
+from propainter.core.errors import ServerError
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
@@ -27,7 +28,7 @@ def workflow_server(*, keep: bool) -> Iterator[Callable[[], "FlowStateHook[..., 
     The block is given a function: it waits until the server answers, and returns what the flow takes as on_running.
 
     Raises:
-        ServerError: from that function, where there is no server to be had.
+        ServerError: from that function, where there is no server to be had; or the server was lost meanwhile.
     """
     home = server_home()
     with LocalServer(home, keep=keep) as server, ExitStack() as runs:
@@ -46,7 +47,17 @@ def workflow_server(*, keep: bool) -> Iterator[Callable[[], "FlowStateHook[..., 
             mark_dead_runs(home)
             return remember
 
-        yield wait
+        try:
+            yield wait
+        except Exception as error:
+            from httpx import TransportError  # which Prefect has imported long since
+
+            if not isinstance(error, TransportError):
+                raise
+            raise ServerError(
+                f"The workflow server no longer answers ({error}). What is finished is kept: "
+                "run the same command again to go on."
+            ) from error
 
 
 def prepare_for_prefect() -> None:

@@ -12,8 +12,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 
+from flows.commands.serving import workflow_server
 from flows.server.control import server_status, start_server, stop_server
 from flows.server.flow_runs import forget_run, mark_dead_runs, record_run
 from flows.server.home import ServerRecord
@@ -183,6 +185,16 @@ def test_a_given_server_that_does_not_answer_is_an_error(
         monkeypatch.setenv("PREFECT_API_URL", url)
         with pytest.raises(ServerError, match="No Prefect server answers at PREFECT_API_URL"), connect(tmp_path):
             pass
+
+
+def test_a_server_that_is_lost_in_the_middle_of_a_run_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    one_line = r"^The workflow server no longer answers \(refused\)\. .* run the same command again to go on\.$"
+    with pytest.raises(ServerError, match=one_line), workflow_server(keep=False):
+        raise httpx.ConnectError("refused")
 
 
 def test_a_run_sets_its_environment_and_puts_back_what_was_there(
