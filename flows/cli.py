@@ -25,7 +25,7 @@ from flows.commands.terminal import console
 from flows.commands.tune import tune
 from flows.commands.weights import weights_app
 from propainter.core.errors import ProPainterError
-from propainter.runtime.allocator import share_one_heap
+from propainter.runtime.allocator import bound_kernel_caches, share_one_heap
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -45,6 +45,7 @@ for command in (inpaint, demo, evaluate, flows, prepare, tune, bench, cache_app,
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command; the process leaves with its exit status."""
     share_one_heap()
+    bound_kernel_caches()
     signal.signal(signal.SIGTERM, _interrupt)
     _quieten_console()
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from propainter.core.settings import Precision, Settings
-from propainter.runtime.allocator import keep_freed_memory, return_blocks_over
+from propainter.runtime.allocator import keep_freed_memory, return_blocks_over, return_freed_memory
 from propainter.runtime.budget import budget_for
 from propainter.runtime.footprint import Footprint, Frame, Portion
 from propainter.runtime.memory_plan import MemoryPlan
@@ -74,4 +74,7 @@ def within_memory(
     elif job.device == "cpu":
         # The networks' maps are as large, and made again and again.
         keep_freed_memory()
-    return _plan.run(work, footprint, budget, job.device)
+    try:
+        return _plan.run(work, footprint, budget, job.device)
+    finally:
+        return_freed_memory()
