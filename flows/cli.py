@@ -24,7 +24,7 @@ from flows.commands.server import server_app
 from flows.commands.terminal import console
 from flows.commands.tune import tune
 from flows.commands.weights import weights_app
-from propainter.core.errors import ProPainterError
+from propainter.core.errors import ProPainterError, ServerLostError
 from propainter.runtime.allocator import bound_kernel_caches, share_one_heap
 
 EXIT_BAD_INPUT = 2
@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         )
     except cyclopts.CycloptsError as error:
         status = _fail(_usage(error))
+    except ServerLostError as error:
+        _leave_at_once(_fail(str(error)))
     except ProPainterError as error:
         status = _fail(str(error))
     except OSError as error:
@@ -77,6 +79,13 @@ def _fail(message: str) -> int:
     console.quiet = False
     console.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
     return EXIT_BAD_INPUT
+
+
+def _leave_at_once(status: int) -> NoReturn:
+    """Without what an interpreter waits for at its end: Prefect would try for long to send what nobody takes."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _quieten_console() -> None:

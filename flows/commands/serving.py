@@ -14,7 +14,7 @@ from flows.server.environment import prefect_environment
 from flows.server.flow_runs import forget_run, mark_dead_runs, record_run
 from flows.server.home import server_home
 from flows.server.local_server import LocalServer
-from propainter.core.errors import ServerError
+from propainter.core.errors import ServerLostError
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
@@ -28,7 +28,8 @@ def workflow_server(*, keep: bool) -> Iterator[Callable[[], "FlowStateHook[..., 
     The block is given a function: it waits until the server answers, and returns what the flow takes as on_running.
 
     Raises:
-        ServerError: from that function, where there is no server to be had; or the server was lost meanwhile.
+        ServerError: from that function, where there is no server to be had.
+        ServerLostError: there was one, and it no longer answers.
     """
     home = server_home()
     with LocalServer(home, keep=keep) as server, ExitStack() as runs:
@@ -54,9 +55,10 @@ def workflow_server(*, keep: bool) -> Iterator[Callable[[], "FlowStateHook[..., 
 
             if not isinstance(error, TransportError):
                 raise
-            raise ServerError(
-                f"The workflow server no longer answers ({error}). What is finished is kept: "
-                "run the same command again to go on."
+            runs.pop_all()  # a server that does not know of its end is told by the next command
+            raise ServerLostError(
+                f"The workflow server no longer answers ({str(error) or type(error).__name__}). "
+                "What is finished is kept: run the same command again to go on."
             ) from error
 
 

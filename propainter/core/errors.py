@@ -66,5 +66,9 @@ class ServerError(ProPainterError):
     """The workflow server cannot be started or reached."""
 
 
+class ServerLostError(ServerError):
+    """The workflow server has answered, and does so no longer."""
+
+
 class RunError(ProPainterError):
     """A run that keeps dying, and is not started once more by itself."""

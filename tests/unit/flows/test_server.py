@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from unittest.mock import Mock
 from uuid import UUID
 
 import httpx
@@ -18,10 +19,10 @@ import pytest
 from flows.commands.serving import workflow_server
 from flows.server.control import server_status, start_server, stop_server
 from flows.server.flow_runs import forget_run, mark_dead_runs, record_run
-from flows.server.home import ServerRecord
+from flows.server.home import ServerRecord, server_home
 from flows.server.local_server import LocalServer, connect
 from flows.server.process_mark import ProcessMark
-from propainter.core.errors import ServerError
+from propainter.core.errors import MediaError, ServerError
 from propainter.core.locks import lock
 
 _RUN = """
@@ -195,6 +196,43 @@ def test_a_server_that_is_lost_in_the_middle_of_a_run_is_told_in_one_line(
     one_line = r"^The workflow server no longer answers \(refused\)\. .* run the same command again to go on\.$"
     with pytest.raises(ServerError, match=one_line), workflow_server(keep=False):
         raise httpx.ConnectError("refused")
+
+
+def test_a_run_whose_server_is_lost_stays_noted_so_that_the_next_command_can_mark_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(LocalServer, "wait", lambda server: None)
+    monkeypatch.delitem(sys.modules, "prefect", raising=False)  # whose settings are not to follow that address
+
+    def run_that_ends_in(number: int, error: Exception) -> None:
+        with workflow_server(keep=False) as server_answers:
+            server_answers()(Mock(), Mock(id=UUID(int=number)), Mock())
+            raise error
+
+    with pytest.raises(MediaError):
+        run_that_ends_in(1, MediaError("which the server is told of"))
+    with pytest.raises(ServerError, match=r"\(ReadTimeout\)"):
+        run_that_ends_in(2, httpx.ReadTimeout(""))
+    assert [note.stem for note in (server_home() / "runs").iterdir()] == [str(UUID(int=2))]
+
+
+_LOSES_ITS_SERVER = """
+import threading, time
+from flows import cli
+from propainter.core.errors import ServerLostError
+def command(*arguments, **options):
+    threading.Thread(target=time.sleep, args=(600,)).start()  # as Prefect, which goes on trying to reach it
+    raise ServerLostError("It is gone.")
+cli.app = command
+cli.main([])
+"""
+
+
+def test_a_command_whose_server_is_lost_does_not_wait_for_what_cannot_be_sent_to_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", _LOSES_ITS_SERVER], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (2, "error: It is gone.\n")
 
 
 def test_a_run_sets_its_environment_and_puts_back_what_was_there(
