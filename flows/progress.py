@@ -68,14 +68,15 @@ class TerminalProgress:
             console=console,
         )
         self._stages: dict[str, TaskID] = {}
-        self._started_s: dict[str, float] = {}
+        self._begin_s: float | None = None
 
     def planned(self, to_compute: Mapping[str, int], reused: Mapping[str, int]) -> None:
-        spared = sum(reused.values())
-        if spared and not any(to_compute.values()):
-            self._bar.console.print("All of it is in the cache.")
-        elif spared and not self._stages:  # later plans lean on what this run itself has just computed
-            self._bar.console.print(f"From the cache: {_listed(reused)}.", soft_wrap=True)
+        if self._begin_s is None:  # later plans lean on what this run itself has just computed
+            self._begin_s = time.monotonic()
+            if any(reused.values()):
+                all_of_it = not any(to_compute.values())
+                said = "All of it is in the cache." if all_of_it else f"From the cache: {_listed(reused)}."
+                self._bar.console.print(said, soft_wrap=True)
         for stage, frames in to_compute.items():
             if stage in self._stages:  # planned again, after a segment was found broken
                 task = self._stages[stage]
@@ -84,11 +85,11 @@ class TerminalProgress:
                 self._stages[stage] = self._bar.add_task(stage, total=frames, rate="")
         if self._stages:
             self._bar.start()
-        self._begin_s = time.monotonic()
 
     def computed(self, stage: str, segment: int, frames: int) -> None:
         task = self._stages[stage]
         self._bar.advance(task, frames)
+        assert self._begin_s is not None, "planned comes first"
         seconds = time.monotonic() - self._begin_s
         done = self._bar.tasks[task].completed
         self._bar.update(task, description=f"{stage} {segment}", rate=f"{done / max(seconds, 1e-3):.1f}/s")

@@ -315,8 +315,8 @@ def _explain(
         out.print(notice, markup=False, soft_wrap=True)
     needed = projected_bytes(run.plan, demanded.to_compute)
     out.print(
-        f"{run.settings.engine} engine on {', '.join(run.devices)} at {inputs.geometry.width_px}x"
-        f"{inputs.geometry.height_px}; about {decimal(needed)} of cache in {root}, "
+        f"{run.settings.engine} engine on {', '.join(run.devices)} at {run.inputs.geometry.width_px}x"
+        f"{run.inputs.geometry.height_px}; about {decimal(needed)} of cache in {root}, "
         f"{decimal(room(root))} free.",
         markup=False, soft_wrap=True,
     )  # fmt: skip

@@ -75,6 +75,25 @@ def test_a_dry_run_says_what_the_run_computes_and_changes_nothing_in_the_cache(
     assert after_edit == real_run(tmp_path, edited)
 
 
+def test_a_dry_run_names_the_size_that_is_worked_on_once_cuts_are_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames, _ = draw_clip(20, 64, 480)
+    frames[10:] = frames[10:, ..., ::-1] // 4
+    holes = np.zeros(frames.shape[:3], bool)
+    holes[:10, 24:40, 20:36] = True
+    holes[10:, 24:40, 440:456] = True
+    video, masks = write_video(tmp_path / "clip.mkv", frames), write_masks(tmp_path / "masks", holes)
+    with pytest.raises(SystemExit):
+        main([
+            "inpaint", str(video), "--mask", str(masks), "-o", str(tmp_path / "out.mp4"), "--mask-dilation", "0",
+            "--cache", str(tmp_path / "cache"), "--engine", "classical", "--roi", "auto", "--dry-run",
+        ])  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "Working on 128x64 of 480x64" in printed
+    assert "classical engine on cpu at 128x64;" in printed
+
+
 @pytest.mark.parametrize(
     ("gpus", "workers", "message"),
     [
