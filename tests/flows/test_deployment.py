@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
+
+from propainter.runtime.allocator import bound_kernel_caches
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,6 +71,17 @@ def test_the_inpaint_deployment_runs_on_a_worker(prefect_server: str, tmp_path: 
     source, result = _read(tmp_path / "frames" / "00000.png"), _read(pictures[0])
     np.testing.assert_array_equal(result[:12], source[:12])
     assert result[20:28, 24:32].max() < 255
+
+
+def test_a_workers_runs_bound_their_memory_as_the_command_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_by_the_command: dict[str, str] = {}
+    monkeypatch.setattr(os, "environ", set_by_the_command)
+    bound_kernel_caches()
+    assert set_by_the_command
+    for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+        environment = deployment["work_pool"]["job_variables"]["env"]
+        assert set_by_the_command.items() <= environment.items()
+        assert environment["MALLOC_ARENA_MAX"] == "1"
 
 
 def test_the_automations_are_accepted(prefect_server: str) -> None:
