@@ -46,22 +46,21 @@ def test_a_shot_comes_out_as_if_it_were_alone(tmp_path: Path) -> None:
     assert (read_frames(tmp_path / "as_one") != both).any()
 
 
-@pytest.fixture
-def large_clip() -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A small object that crosses the middle of a large frame."""
-    frames, _ = draw_clip(12, 200, 328)
-    holes = np.zeros(frames.shape[:3], bool)
+def draw_small_object(
+    truth: NDArray[np.uint8], left_px: int, step_px: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Frames with a white square of 16 pixels that crosses their middle, and its holes."""
+    holes = np.zeros(truth.shape[:3], bool)
+    top_px = truth.shape[1] // 2 - 8
     for t, hole in enumerate(holes):
-        hole[90:106, 150 + 2 * t : 166 + 2 * t] = True
-    frames[holes] = 255
-    return frames, holes
+        x_px = left_px + step_px * t
+        hole[top_px : top_px + 16, x_px : x_px + 16] = True
+    return np.where(holes[..., None], np.uint8(255), truth), holes
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_a_region_leaves_the_rest_alone_and_fills_the_hole_as_the_whole_frame_does(
-    tmp_path: Path, large_clip: tuple[NDArray[np.uint8], NDArray[np.bool_]]
-) -> None:
-    frames, holes = large_clip
+def test_a_region_leaves_the_rest_alone_and_fills_the_hole_as_the_whole_frame_does(tmp_path: Path) -> None:
+    frames, holes = draw_small_object(draw_clip(12, 200, 328)[0], left_px=150, step_px=2)
     video, mask = write_video(tmp_path / "clip.mkv", frames), write_masks(tmp_path / "masks", holes)
     masks = {"dilation": 0}
     run(tmp_path / "part", video, mask, masks=masks, roi="auto")
@@ -81,10 +80,8 @@ def test_a_region_leaves_the_rest_alone_and_fills_the_hole_as_the_whole_frame_do
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_a_region_that_fits_is_worked_on_at_the_sources_resolution(
-    tmp_path: Path, large_clip: tuple[NDArray[np.uint8], NDArray[np.bool_]]
-) -> None:
-    frames, holes = large_clip
+def test_a_region_that_fits_is_worked_on_at_the_sources_resolution(tmp_path: Path) -> None:
+    frames, holes = draw_small_object(draw_clip(12, 200, 328)[0], left_px=150, step_px=2)
     video, mask = write_video(tmp_path / "clip.mkv", frames), write_masks(tmp_path / "masks", holes)
     settings = {"masks": {"dilation": 0}, "roi": "auto"}
     run(tmp_path / "fits", video, mask, **settings, extract_frames={"width": 288, "height": 176})
@@ -93,23 +90,10 @@ def test_a_region_that_fits_is_worked_on_at_the_sources_resolution(
     assert not any(notice.startswith("Working on") for notice in notices(tmp_path / "small"))
 
 
-@pytest.fixture
-def wide_clip() -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A small object that crosses a frame wider than it is worth looking at."""
-    frames, _ = draw_clip(40, 64, 480)
-    holes = np.zeros(frames.shape[:3], bool)
-    for t, hole in enumerate(holes):
-        hole[24:40, 80 + 6 * t : 96 + 6 * t] = True
-    return frames, holes
-
-
 @pytest.mark.usefixtures("prefect_server")
-def test_a_region_that_pans_leaves_the_rest_alone_and_an_edit_reaches_only_what_is_near(
-    tmp_path: Path, wide_clip: tuple[NDArray[np.uint8], NDArray[np.bool_]]
-) -> None:
-    truth, holes = wide_clip
-    seen = truth.copy()
-    seen[holes] = 255
+def test_a_region_that_pans_leaves_the_rest_alone_and_an_edit_reaches_only_what_is_near(tmp_path: Path) -> None:
+    truth, _ = draw_clip(40, 64, 480)
+    seen, holes = draw_small_object(truth, left_px=80, step_px=6)
     video, mask = write_video(tmp_path / "clip.mkv", seen), write_masks(tmp_path / "masks", holes)
     settings = {"masks": {"dilation": 0}, "roi": "auto"}
     run(tmp_path / "out", video, mask, **settings)
