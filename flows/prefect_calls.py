@@ -31,13 +31,13 @@ def refuse_to_loop() -> None:
 
 
 def sealed(value: T) -> T:
-    """An argument that Prefect hands on without looking for futures in it: in a plan that takes half a second."""
+    """An argument that Prefect hands on without looking for futures in it: in a plan of a long video that is slow."""
     return cast(T, opaque(value))
 
 
 def forget_results() -> None:
-    """Let go of what Prefect notes of every task's result, to see later whose input it becomes: 5 KB a task, which over
-    hours of footage are gigabytes. Here each task is told what it waits for.
+    """Let go of what Prefect notes of every task's result, to see later whose input it becomes: that grows with every
+    task, and here each is told what it waits for.
     """
     flow_run_context = FlowRunContext.get()
     if flow_run_context is not None:

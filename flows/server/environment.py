@@ -16,7 +16,7 @@ def prefect_environment(home: Path, api_url: str | None) -> dict[str, str]:
         "PREFECT_LOGGING_EXTRA_LOGGERS": "propainter",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        # SQLite records 23 task runs a second by default, 55 with these two.
+        # SQLite records more task runs a second in larger batches.
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "50",
     }
