@@ -7,7 +7,7 @@ Flow completion and generator share it. Axes: B batch, I channels of the state, 
 import torch
 from torch import Tensor, nn
 
-from propainter.models.conv3x3 import Conv3x3
+from propainter.models.convolution import Conv3x3
 from propainter.ops.deform_conv import TAPS, deform_conv
 
 FEATURES = 128

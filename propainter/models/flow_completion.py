@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from propainter.core.errors import ShapeError
 from propainter.models.alignment import FEATURES, DeformableAlignment
-from propainter.models.conv3x3 import Conv3x3
+from propainter.models.convolution import Conv1x1, Conv3x3
 from propainter.models.upsample_conv import UpsampleConv
 from propainter.ops.layout import cat_channels
 from propainter.ops.propagation import Pairs
@@ -228,7 +228,7 @@ class _SecondOrderPropagation(nn.Module):
                 nn.LeakyReLU(0.1, inplace=True),
                 Conv3x3(FEATURES, FEATURES),
             )
-        self.fusion = nn.Conv2d(2 * FEATURES, FEATURES, 1)
+        self.fusion = Conv1x1(2 * FEATURES, FEATURES)
 
     def forward(self, spatial: list[Tensor]) -> Iterator[Tensor]:
         """Features (B, 128, H, W) of all frames to the same that know what is before and after; empties the list."""

@@ -7,7 +7,7 @@ Axes: B batch, I and O channels in and out, h, w rows and columns; H = 2h, W = 2
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from propainter.models.conv3x3 import Conv3x3
+from propainter.models.convolution import Conv3x3
 
 
 class UpsampleConv(nn.Module):

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from propainter.ops.linear import linear
+
 TAPS = 9
 
 
@@ -33,7 +35,7 @@ def deform_conv(
     modulation_BNGK = _by_place(modulation_BGKHW)
     sample = _sample_by_bags if image_BCHW.device.type == "cpu" else _sample_by_grid
     samples_BNGKc = sample(image_BCHW, y_BNGK, x_BNGK, modulation_BNGK)
-    out_BNO = F.linear(samples_BNGKc.flatten(2), weight_OGKc.flatten(1), bias_O)
+    out_BNO = linear(samples_BNGKc.flatten(2), weight_OGKc.flatten(1), bias_O)
     B, _, H, W = image_BCHW.shape
     return out_BNO.view(B, H, W, -1).permute(0, 3, 1, 2)
 

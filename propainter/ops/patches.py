@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from propainter.ops.linear import linear
+
 SIDE = 7
 STRIDE = 3
 PADDING = 3
@@ -34,7 +36,7 @@ def spread(tokens_TRSO: Tensor, weight_PO: Tensor, bias_P: Tensor, h: int, w: in
     # Channels last within a patch, so that fold adds long contiguous runs.
     weight = weight_PO.unflatten(0, (-1, SIDE * SIDE)).transpose(0, 1).flatten(0, 1)
     bias = bias_P.view(-1, SIDE * SIDE).t().flatten()
-    patches_TRS77C = F.linear(tokens_TRSO.contiguous(), weight, bias).unflatten(3, (SIDE, SIDE, -1))
+    patches_TRS77C = linear(tokens_TRSO.contiguous(), weight, bias).unflatten(3, (SIDE, SIDE, -1))
     return fold(patches_TRS77C, h, w)
 
 

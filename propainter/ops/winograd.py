@@ -1,90 +1,210 @@
-"""3x3 convolution with 2.25 times fewer multiplications: Winograd's along rows, direct along columns.
+"""Convolutions of stride 1 with fewer multiplications, Winograd's way, on a CPU: winograd.c, if it was compiled.
 
-Axes: B batch, C and O channels in and out, H rows, W columns; T tiles of 6 result rows, each made from n = 8 rows:
-    weights = transform_weights(weight_OC33)
-    out_BOHW = conv3x3(image_BCHW, weights, bias_O, groups)
-For float32 on a CPU, where arithmetic is what a convolution costs. Twice the tile, or tiles both ways, would save more
-multiplications than it costs in rounding and in passes over memory. Source: Lavin and Gray, CVPR 2016; the points of
-interpolation are 0, 1, -1, 2, -2, 1/2, -1/2 and infinity.
+A tile of results is computed from its pixels as values of polynomials at n points, which are multiplied there. 3x3
+takes 36 multiplications for 4x4 results, not 144; 1x5 and 5x1 take 8 for 4, not 20. 1x1 saves none, but is fast too.
+
+Axes: B batch, C and O channels in and out, r and s taps, H rows, W columns:
+    kernel = prepare(weight_OCrs, groups)
+    out_BOHW = convolve(image_BCHW, kernel, bias_O, padding=(1, 1))
+The installation compiles winograd.c where there is a C compiler; `compiled` says whether it did. Of the points that are
+multiples of 1/8 these round least: twice what torch's direct convolution does. Source: Lavin and Gray, CVPR 2016.
 """
 
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-TILE = 6
-_TAPS = 3
-_POINTS = np.array([0, 1, -1, 2, -2, 0.5, -0.5])
-_ROWS = TILE + _TAPS - 1
+_POINTS = {1: (), 3: (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2), 5: (0, 1, -1, 2, -2, 1 / 2, -1 / 2)}
+"""For each number of taps; each has a last one, infinity, but a single tap, which needs none."""
 
-_CHUNK_BYTES = 16 * 2**20
-"""Of what is between the transforms: beyond, it leaves the caches; below, calls cost more than they do."""
+_LINE = 16
+"""Floats; channels are padded to whole lines of the cache."""
+
+_ROWS = 6
+"""Tiles multiplied at a time."""
+
+_CACHE_BYTES = 768 * 2**10
+"""What a block of tiles takes between the transforms: it should stay in a core's own cache."""
+
+_FEWEST_TILES = 2 * _ROWS
+"""Of a block: below, the kernel is read more often than it is used."""
 
 
-def transform_weights(weight_OC33: Tensor) -> list[Tensor]:
-    """The kernel as the eight products see it, (O, C, 1, 3) each."""
-    from_taps_n3 = _matrices()[0].to(weight_OC33.device)
-    planes = torch.einsum("nr,ocrs->nocs", from_taps_n3, weight_OC33.double()).to(weight_OC33.dtype)
-    return [plane[:, :, None].contiguous(memory_format=torch.channels_last) for plane in planes]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """A convolution's weights as the products see them, group after group, in panels of outputs."""
+
+    panels: Tensor
+    panel: int
+    taps: tuple[int, int]
+    groups: int
+    inputs: int
+    outputs: int
 
 
-def conv3x3(image_BCHW: Tensor, weights: list[Tensor], bias_O: Tensor, groups: int = 1, *, padding: int = 1) -> Tensor:
-    """As torch.nn.functional.conv2d with stride 1, up to rounding: three times its error.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Axis:
+    """What one axis of a tile needs; float64. The matrices are packed as winograd_tiles.h reads them."""
+
+    results: int
+    from_taps_nr: NDArray[np.float64]
+    to_products: NDArray[np.float32]
+    to_results: NDArray[np.float32]
+
+
+class _Job(ctypes.Structure):
+    """As in winograd.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in (
+            "image", "weights", "bias", "out", "scratch", "row_factors", "column_factors", "row_powers",
+            "column_powers")),
+        *((name, ctypes.c_long) for name in (
+            "half", "taps_rows", "taps_columns", "height", "width", "inputs", "image_step", "out_height", "out_width",
+            "outputs", "out_step", "pad_rows", "pad_columns", "first", "last", "at_once")),
+    )  # fmt: skip
+
+
+def compiled() -> bool:
+    """Whether winograd.c was compiled, and this processor has what it needs."""
+    return widest_panel() > 0
+
+
+def widest_panel() -> int:
+    """Outputs that this processor multiplies at a time: 64, or 16 without AVX-512; 0 where winograd.c is of no use."""
+    library = _library()
+    return 0 if library is None else int(library.widest_panel())
+
+
+def prepare(weight_OCrs: Tensor, groups: int = 1) -> Kernel:
+    """Weights as `convolve` takes them; once for many calls.
 
     Args:
-        image_BCHW: float32.
-        weights: as transform_weights returns them.
-        padding: 1 keeps the sides, 0 takes a pixel from each.
+        weight_OCrs: as torch.nn.functional.conv2d takes them; 3x3, 1x5, 5x1 or 1x1 taps.
+    """
+    panel = widest_panel()
+    total, C, *taps = weight_OCrs.shape
+    outputs = total // groups
+    if tuple(taps) == (1, 1):
+        products_gNCO = weight_OCrs.detach().float().view(groups, 1, outputs, C).transpose(2, 3)
+    else:
+        rows, columns = (torch.from_numpy(_axis(tap).from_taps_nr) for tap in taps)
+        weight_gOCrs = weight_OCrs.detach().double().view(groups, outputs, C, *taps)
+        products_gnmCO = torch.einsum("nr,gocrs,ms->gnmco", rows, weight_gOCrs, columns).float()
+        products_gNCO = products_gnmCO.flatten(1, 2)
+    padded = F.pad(products_gNCO, (0, -outputs % _LINE))
+    widest = padded.shape[3] // panel * panel
+    wide, rest = padded[..., :widest].unflatten(3, (-1, panel)).transpose(2, 3), padded[..., widest:]
+    panels = torch.cat((wide.flatten(2), rest.flatten(2)), dim=2).flatten()
+    return Kernel(panels=panels, panel=panel, taps=(taps[0], taps[1]), groups=groups, inputs=C, outputs=outputs)
+
+
+def convolve(image_BCHW: Tensor, kernel: Kernel, bias_O: Tensor | None, *, padding: tuple[int, int]) -> Tensor:
+    """As torch.nn.functional.conv2d, up to rounding; the same bits for a place whatever lies around or beside it.
+
+    Args:
+        image_BCHW: float32 or bfloat16, on the CPU; copied if its channels are not last in memory.
+        bias_O: any dtype.
+        padding: rows and columns of zeros on every side.
 
     Returns:
-        (B, O, H, W), channels last in memory.
+        (B, O, H, W), the image's dtype, channels last in memory. Sums are in float32.
     """
-    _, from_rows, to_rows = (matrix.to(image_BCHW.dtype) for matrix in _matrices())
-    B, C, H, W = image_BCHW.shape
-    height, width = H - 2 + 2 * padding, W - 2 + 2 * padding
-    T = -(-height // TILE)
-    below = T * TILE + _TAPS - 1 - H - padding
-    padded = F.pad(image_BCHW.permute(0, 2, 3, 1), (0, 0, padding, padding, padding, below))
-    rows_BHw = padded.reshape(B, T * TILE + _TAPS - 1, -1)
-    out_BHw = image_BCHW.new_empty(B, T * TILE, width * len(bias_O))
-    tiles = [(b, TILE * t) for b in range(B) for t in range(T)]
-    at_once = max(1, _CHUNK_BYTES // (4 * _ROWS * (W * C + width * len(bias_O))))
-    for start in range(0, len(tiles), at_once):
-        chunk = tiles[start : start + at_once]
-        mixed_nTw = image_BCHW.new_empty(_ROWS, len(chunk), rows_BHw.shape[2])
-        for index, (b, row) in enumerate(chunk):
-            torch.mm(from_rows, rows_BHw[b, row : row + _ROWS], out=mixed_nTw[:, index])
-        mixed_nCTW = mixed_nTw.view(_ROWS, len(chunk), -1, C).permute(0, 3, 1, 2)
-        products = [
-            F.conv2d(plane[None], weight, groups=groups)[0].permute(1, 2, 0).flatten(1)
-            for plane, weight in zip(mixed_nCTW, weights, strict=True)
-        ]
-        products_nTw = torch.stack(products)
-        for index, (b, row) in enumerate(chunk):
-            torch.mm(to_rows, products_nTw[:, index], out=out_BHw[b, row : row + TILE])
-    out_BHWO = out_BHw.view(B, T * TILE, width, -1)[:, :height]
-    out_BHWO = out_BHWO.add_(bias_O) if height == T * TILE else out_BHWO + bias_O
+    library = _library()
+    assert library is not None, "who has a kernel has the library"
+    B, _, H, W = image_BCHW.shape
+    taps_rows, taps_columns = kernel.taps
+    height, width = H + 2 * padding[0] - taps_rows + 1, W + 2 * padding[1] - taps_columns + 1
+    image_BHWC = image_BCHW.permute(0, 2, 3, 1).contiguous()
+    out_BHWO = image_BCHW.new_empty(B, height, width, kernel.groups * kernel.outputs)
+    bias = None if bias_O is None else bias_O.to(torch.float32).contiguous()
+    rows, columns = _axis(taps_rows), _axis(taps_columns)
+    tiles = B * -(-height // rows.results) * -(-width // columns.results)
+    products = len(rows.from_taps_nr) * len(columns.from_taps_nr)
+    tile_floats = products * sum(-(-channels // _LINE) * _LINE for channels in (kernel.inputs, kernel.outputs))
+    at_once = max(_FEWEST_TILES, _CACHE_BYTES // (4 * tile_floats) // _ROWS * _ROWS)
+    group_floats, size = len(kernel.panels) // kernel.groups, image_BCHW.element_size()
+
+    def compute(first: int, last: int) -> None:
+        block = min(at_once, -(-(last - first) // _ROWS) * _ROWS)
+        scratch = torch.empty(block * tile_floats + 2 * products * _LINE)
+        for group in range(kernel.groups):
+            job = _Job(
+                image=image_BHWC.data_ptr() + group * kernel.inputs * size,
+                weights=kernel.panels.data_ptr() + group * group_floats * 4,
+                bias=None if bias is None else bias.data_ptr() + group * kernel.outputs * 4,
+                out=out_BHWO.data_ptr() + group * kernel.outputs * size,
+                scratch=scratch.data_ptr(),
+                row_factors=rows.to_products.ctypes.data, column_factors=columns.to_products.ctypes.data,
+                row_powers=rows.to_results.ctypes.data, column_powers=columns.to_results.ctypes.data,
+                half=image_BCHW.dtype == torch.bfloat16, taps_rows=taps_rows, taps_columns=taps_columns,
+                height=H, width=W, inputs=kernel.inputs, image_step=image_BHWC.shape[3],
+                out_height=height, out_width=width, outputs=kernel.outputs, out_step=out_BHWO.shape[3],
+                pad_rows=padding[0], pad_columns=padding[1], first=first, last=last, at_once=block,
+            )  # fmt: skip
+            library.convolve(ctypes.byref(job), ctypes.c_long(kernel.panel))
+
+    threads = min(torch.get_num_threads(), -(-tiles // at_once))
+    if threads == 1:
+        compute(0, tiles)
+    else:
+        shares = [tiles * share // threads for share in range(threads + 1)]
+        list(_threads(torch.get_num_threads()).map(compute, shares[:-1], shares[1:]))
     return out_BHWO.permute(0, 3, 1, 2)
 
 
 @cache
-def _matrices() -> tuple[Tensor, Tensor, Tensor]:
-    """Kernel taps to products (n, 3), rows to products (n, n), products to rows (TILE, n); float64.
+def _library() -> ctypes.CDLL | None:
+    spec = find_spec("propainter.ops._winograd")
+    if spec is None or spec.origin is None:
+        return None
+    library = ctypes.CDLL(spec.origin)
+    library.widest_panel.restype = library.job_bytes.restype = ctypes.c_long
+    # One compiled from another version's source would read past the job.
+    return library if library.job_bytes() == ctypes.sizeof(_Job) else None
 
-    Toom and Cook's: product j belongs to the point p of interpolation, the last one to infinity. The kernel is
-    evaluated there as a polynomial, divided by p's distances to the other points; rows by the polynomial whose zeros
-    are the other points; and products come back as powers of p.
+
+@cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="convolve")
+
+
+@cache
+def _axis(taps: int) -> _Axis:
+    """Toom and Cook's: product j belongs to the point p_j, the last one to infinity.
+
+    The kernel is evaluated there as a polynomial, divided by p's distances to the other points; pixels by the
+    polynomial whose zeros are the other points; and products come back as powers of p.
     """
-    from_taps, from_rows = np.zeros((_ROWS, _TAPS)), np.zeros((_ROWS, _ROWS))
-    to_rows = np.zeros((TILE, _ROWS))
-    for j, p in enumerate(_POINTS):
-        others = np.delete(_POINTS, j)
-        from_taps[j] = p ** np.arange(_TAPS) / np.prod(p - others)
-        from_rows[j, :-1] = np.poly(others)[::-1]
-        to_rows[:, j] = p ** np.arange(TILE)
-    from_taps[-1, -1] = to_rows[-1, -1] = 1
-    from_rows[-1] = np.poly(_POINTS)[::-1]
-    return torch.from_numpy(from_taps), torch.from_numpy(from_rows), torch.from_numpy(to_rows)
+    if taps == 1:
+        return _Axis(results=1, from_taps_nr=np.ones((1, 1)), to_products=_floats([1]), to_results=_floats([1]))
+    points = np.array(_POINTS[taps])
+    n = len(points) + 1
+    results = n - taps + 1
+    from_taps, from_pixels = np.zeros((n, taps)), np.zeros((n, n))
+    for j, point in enumerate(points):
+        others = np.delete(points, j)
+        from_taps[j] = point ** np.arange(taps) / np.prod(point - others)
+        from_pixels[j, :-1] = np.poly(others)[::-1]
+    from_taps[-1, -1] = 1
+    from_pixels[-1] = np.poly(points)[::-1]
+    # The point 0 reads even places alone, infinity odd ones; of p and -p one has both.
+    zero, infinity, of_pairs = from_pixels[0, :-1:2], from_pixels[-1, 1::2], from_pixels[1:-1:2]
+    halves = [half for row in of_pairs for half in (row[2:-1:2], row[1:-2:2])]
+    powers = [point ** np.arange(results) for point in points[1::2]]
+    return _Axis(
+        results=results, from_taps_nr=from_taps, to_products=_floats(zero, infinity, *halves),
+        to_results=_floats(*powers),
+    )  # fmt: skip
+
+
+def _floats(*parts: object) -> NDArray[np.float32]:
+    return np.concatenate([np.atleast_1d(np.asarray(part, np.float32)) for part in parts])

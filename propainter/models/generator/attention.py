@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from propainter.ops.linear import linear
+
 HEADS = 4
 ROWS, COLUMNS = 5, 9
 _ROLLED_ROWS, _ROLLED_COLUMNS = 3, 5
@@ -92,11 +94,11 @@ class SparseAttention(nn.Module):
         tokens_TNC = padded.flatten(1, 2)
         seen = slice(first_key, None, 2)
         seen_KNC = tokens_TNC[seen].contiguous()
-        keys_KNC, values_KNC = self.key(seen_KNC), self.value(seen_KNC)
+        keys_KNC, values_KNC = _project(self.key, seen_KNC), _project(self.value, seen_KNC)
         out_QNC = tokens_TNC.new_empty(queries, *tokens_TNC.shape[1:])
         if len(windows.masked_Mn):
             pooled_KPC = self._pool(padded[seen])
-            keys, values = (keys_KNC, self.key(pooled_KPC)), (values_KNC, self.value(pooled_KPC))
+            keys, values = (keys_KNC, _project(self.key, pooled_KPC)), (values_KNC, _project(self.value, pooled_KPC))
             parts = zip(windows.masked_Mn.split(windows_at_once), windows.around_MA.split(windows_at_once), strict=True)
             for masked_Mn, around_MA in parts:
                 out_QNC[:, masked_Mn] = self._attend_widely(tokens_TNC[:queries, masked_Mn], around_MA, keys, values)
@@ -104,7 +106,7 @@ class SparseAttention(nn.Module):
             own_UnC = tokens_TNC[:queries, windows.unmasked_Un]
             out_QNC[:, windows.unmasked_Un] = self._attend_within(own_UnC)
         out_QRSC = out_QNC.unflatten(1, (windows.padded_rows, windows.padded_columns))[:, :R, :S]
-        projected_QRSC: Tensor = self.proj(out_QRSC.contiguous())
+        projected_QRSC: Tensor = _project(self.proj, out_QRSC)
         return projected_QRSC
 
     def _pool(self, padded_KRSC: Tensor) -> Tensor:
@@ -117,7 +119,7 @@ class SparseAttention(nn.Module):
         self, own_QMnC: Tensor, around_MA: Tensor, keys: tuple[Tensor, Tensor], values: tuple[Tensor, Tensor]
     ) -> Tensor:
         """Tokens of a masked window, of all frames jointly, look at its surroundings and the pooled map."""
-        query_MhXd = _heads(self.query(own_QMnC).transpose(0, 1).flatten(1, 2))
+        query_MhXd = _heads(_project(self.query, own_QMnC).transpose(0, 1).flatten(1, 2))
         key_MhYd, value_MhYd = (
             _heads(torch.cat((fine_KNC[:, around_MA], _for_each(pooled_KPC, len(around_MA))), dim=2)
                    .transpose(0, 1).flatten(1, 2))
@@ -130,10 +132,15 @@ class SparseAttention(nn.Module):
     def _attend_within(self, own_QUnC: Tensor) -> Tensor:
         """Tokens of an unmasked window look at those of the same window and frame."""
         flat_XnC = own_QUnC.flatten(0, 1)
-        query, key, value = (_heads(layer(flat_XnC)) for layer in (self.query, self.key, self.value))
+        query, key, value = (_heads(_project(layer, flat_XnC)) for layer in (self.query, self.key, self.value))
         seen_XhnD = F.scaled_dot_product_attention(query, key, value)
         seen_QUnC: Tensor = seen_XhnD.transpose(1, 2).flatten(2).view_as(own_QUnC)
         return seen_QUnC
+
+
+def _project(layer: nn.Module, x: Tensor) -> Tensor:
+    """A quantised layer has its own way."""
+    return linear(x, layer.weight, layer.bias) if type(layer) is nn.Linear else layer(x)
 
 
 def _heads(x_BXC: Tensor) -> Tensor:

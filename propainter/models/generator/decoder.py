@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from propainter.models.alignment import FEATURES
-from propainter.models.conv3x3 import Conv3x3
+from propainter.models.convolution import Conv3x3
 from propainter.models.upsample_conv import UpsampleConv
 from propainter.ops.patches import SIDE, STRIDE, spread
 from propainter.ops.regions import Region, Span, conv, crop, double

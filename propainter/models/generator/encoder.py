@@ -6,7 +6,7 @@ Axes: T frames, C channels, H rows, W columns; h, w a quarter of them:
 
 from torch import Tensor, nn
 
-from propainter.models.conv3x3 import Conv3x3
+from propainter.models.convolution import Conv3x3
 from propainter.ops.layout import cat_channels
 
 _GROUPS = {10: 2, 12: 4, 14: 8, 16: 1}

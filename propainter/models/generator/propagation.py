@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from propainter.models.alignment import FEATURES, DeformableAlignment
-from propainter.models.conv3x3 import Conv3x3
+from propainter.models.convolution import Conv3x3
 from propainter.ops.consistency import consistent
 from propainter.ops.layout import cat_channels
 from propainter.ops.warp import warp

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from propainter.models.conv3x3 import Conv3x3
+from propainter.models.convolution import Conv1x1, Conv3x3
 
 Norm = Callable[[int], nn.Module]
 
@@ -23,7 +23,7 @@ class Encoder(nn.Module):
         self.layer1 = nn.Sequential(_ResidualBlock(64, 64, norm), _ResidualBlock(64, 64, norm))
         self.layer2 = nn.Sequential(_ResidualBlock(64, 96, norm, halve=True), _ResidualBlock(96, 96, norm))
         self.layer3 = nn.Sequential(_ResidualBlock(96, 128, norm, halve=True), _ResidualBlock(128, 128, norm))
-        self.conv2 = nn.Conv2d(128, 256, 1)
+        self.conv2 = Conv1x1(128, 256)
 
     def forward(self, frames_T3HW: Tensor) -> Tensor:
         stem = self.norm1(self.conv1(frames_T3HW)).relu_()
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
 class _ResidualBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: Norm, *, halve: bool = False) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=2 if halve else 1, padding=1)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1) if halve else Conv3x3(inputs, outputs)
         self.conv2 = Conv3x3(outputs, outputs)
         self.norm1 = norm(outputs)
         self.norm2 = norm(outputs)

@@ -90,7 +90,7 @@ class Raft(nn.Module):
         pyramid = CorrelationPyramid(volume_BNN, *context_B256hw.shape[-2:])
         hidden, context = context_B256hw.split(HIDDEN, dim=1)
         hidden, block = hidden.tanh(), self.update_block
-        shares, weights = block.gru.context_share(context.relu()), block.gru.weights()
+        shares = block.gru.context_share(context.relu())
         B, _, h, w = hidden.shape
         # Flow and places stay in float32 whatever the convolutions run in.
         start_B2hw = _cell_coordinates(h, w, hidden.device).expand(B, 2, h, w)
@@ -98,7 +98,7 @@ class Raft(nn.Module):
         for _ in range(iterations):
             correlation = pyramid.lookup(start_B2hw + flow_B2hw)
             motion = block.encoder(correlation.to(hidden.dtype), flow_B2hw.to(hidden.dtype))
-            hidden = block.gru(hidden, motion, shares, weights)
+            hidden = block.gru(hidden, motion, shares)
             flow_B2hw = flow_B2hw + block.flow_head(hidden)
         return upsample_convex(flow_B2hw, block.mask(hidden).to(flow_B2hw.dtype))
 

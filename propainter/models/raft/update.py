@@ -3,11 +3,12 @@
 Axes: B pairs, h rows, w columns, both an eighth of the frame's; 2 is (dx, dy) in cells of eight pixels.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from propainter.models.conv3x3 import Conv3x3
+from propainter.models.convolution import Conv1x1, Conv3x3, ReadyConv, version
 from propainter.ops.layout import cat_channels
 
 HIDDEN = 128
@@ -18,7 +19,7 @@ class MotionEncoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.convc1 = nn.Conv2d(324, 256, 1)
+        self.convc1 = Conv1x1(324, 256)
         self.convc2 = Conv3x3(256, 192)
         self.convf1 = nn.Conv2d(2, 128, 7, padding=3)
         self.convf2 = Conv3x3(128, 64)
@@ -42,48 +43,50 @@ class SeparableGRU(nn.Module):
         for gate in "zrq":
             self.add_module(f"conv{gate}1", nn.Conv2d(3 * HIDDEN, HIDDEN, (1, 5), padding=(0, 2)))
             self.add_module(f"conv{gate}2", nn.Conv2d(3 * HIDDEN, HIDDEN, (5, 1), padding=(2, 0)))
+        self._ready: tuple[object, list[_Direction]] | None = None
 
-    def _conv(self, gates: str, direction: int) -> tuple[Tensor, Tensor, tuple[int, int]]:
-        """Weight and bias of some gates side by side, and the padding they share."""
-        convs = [self.get_submodule(f"conv{gate}{direction}") for gate in gates]
+    def directions(self) -> "list[_Direction]":
+        """The convolutions, made ready once for the weights that are loaded."""
+        loaded = version(self)
+        if self._ready is None or self._ready[0] != loaded:
+            self._ready = loaded, [self._direction(1, (0, 2)), self._direction(2, (2, 0))]
+        return self._ready[1]
+
+    def _direction(self, number: int, padding: tuple[int, int]) -> "_Direction":
+        convs = [self.get_submodule(f"conv{gate}{number}") for gate in "zrq"]
         weight = torch.cat([conv.get_parameter("weight") for conv in convs])
         bias = torch.cat([conv.get_parameter("bias") for conv in convs])
-        return weight, bias, (0, 2) if direction == 1 else (2, 0)
+        changing = torch.cat((weight[:, :HIDDEN], weight[:, 2 * HIDDEN :]), dim=1)
+        changing = changing.contiguous(memory_format=torch.channels_last)
+        return _Direction(
+            context=ReadyConv.of(weight[:, HIDDEN : 2 * HIDDEN], bias),
+            zr=ReadyConv.of(changing[: 2 * HIDDEN], None),
+            q=ReadyConv.of(changing[2 * HIDDEN :], None),
+            padding=padding,
+        )
 
     def context_share(self, context_B128hw: Tensor) -> list[Tensor]:
         """What context and bias add before the gates z, r, q: (B, 384, h, w) for each direction."""
-        shares = []
-        for direction in (1, 2):
-            weight, bias, padding = self._conv("zrq", direction)
-            shares.append(F.conv2d(context_B128hw, weight[:, HIDDEN : 2 * HIDDEN], bias, padding=padding))
-        return shares
+        return [direction.context(context_B128hw, direction.padding) for direction in self.directions()]
 
-    def weights(self) -> list[tuple[Tensor, Tensor, tuple[int, int]]]:
-        """For each direction: the share of (hidden, motion) in z and r together, in q, and the padding."""
-        result = []
-        for direction in (1, 2):
-            gates = []
-            for names in ("zr", "q"):
-                weight, _, padding = self._conv(names, direction)
-                kept = torch.cat((weight[:, :HIDDEN], weight[:, 2 * HIDDEN :]), dim=1)
-                gates.append(kept.contiguous(memory_format=torch.channels_last))
-            result.append((gates[0], gates[1], padding))
-        return result
-
-    def forward(
-        self,
-        hidden_B128hw: Tensor,
-        motion_B128hw: Tensor,
-        shares: list[Tensor],
-        weights: list[tuple[Tensor, Tensor, tuple[int, int]]],
-    ) -> Tensor:
+    def forward(self, hidden_B128hw: Tensor, motion_B128hw: Tensor, shares: list[Tensor]) -> Tensor:
         hidden = hidden_B128hw
-        for share, (weight_zr, weight_q, padding) in zip(shares, weights, strict=True):
-            zr = F.conv2d(cat_channels(hidden, motion_B128hw), weight_zr, padding=padding)
+        for share, direction in zip(shares, self.directions(), strict=True):
+            zr = direction.zr(cat_channels(hidden, motion_B128hw), direction.padding)
             z, r = zr.add_(share[:, : 2 * HIDDEN]).sigmoid_().split(HIDDEN, dim=1)
-            q = F.conv2d(cat_channels(r * hidden, motion_B128hw), weight_q, padding=padding)
+            q = direction.q(cat_channels(r * hidden, motion_B128hw), direction.padding)
             hidden = torch.lerp(hidden, q.add_(share[:, 2 * HIDDEN :]).tanh_(), z)
         return hidden
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Direction:
+    """The gates' convolutions along rows or along columns: z and r together, and q, of (hidden, motion)."""
+
+    context: ReadyConv
+    zr: ReadyConv
+    q: ReadyConv
+    padding: tuple[int, int]
 
 
 class FlowHead(nn.Module):
@@ -107,4 +110,4 @@ class UpdateBlock(nn.Module):
         self.encoder = MotionEncoder()
         self.gru = SeparableGRU()
         self.flow_head = FlowHead()
-        self.mask = nn.Sequential(Conv3x3(HIDDEN, 256), nn.ReLU(), nn.Conv2d(256, 576, 1))
+        self.mask = nn.Sequential(Conv3x3(HIDDEN, 256), nn.ReLU(), Conv1x1(256, 576))
