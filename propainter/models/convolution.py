@@ -4,7 +4,9 @@ Axes: B batch, I and O channels in and out, r and s taps, H rows, W columns:
     out_BOHW = conv(image_BIHW)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,8 @@ from torch.nn import functional as F
 
 from propainter.ops import winograd
 from propainter.ops.linear import linear
+
+Ready = TypeVar("Ready")
 
 _FEWEST_CHANNELS = 16
 """Of a group, in and out: below, most of a vector would be empty."""
@@ -43,12 +47,26 @@ class ReadyConv:
         return winograd.convolve(image_BIHW, self.kernel, self.bias_O, padding=padding)
 
 
+class KeptReady:
+    """What a layer makes of its weights once, and again after others were loaded or moved to a device."""
+
+    def __init__(self) -> None:
+        self._made: tuple[object, Any] | None = None
+
+    def of(self, layer: nn.Module, make: Callable[[], Ready]) -> Ready:
+        loaded = tuple((w.data_ptr(), None if w.is_inference() else w._version) for w in layer.parameters())
+        if self._made is None or self._made[0] != loaded:
+            self._made = loaded, make()
+        ready: Ready = self._made[1]
+        return ready
+
+
 class Conv3x3(nn.Conv2d):
     """Stride 1, zeros around."""
 
     def __init__(self, inputs: int, outputs: int, *, groups: int = 1) -> None:
         super().__init__(inputs, outputs, 3, padding=1, groups=groups)
-        self._ready: tuple[object, ReadyConv] | None = None
+        self._ready = KeptReady()
 
     def forward(self, image_BIHW: Tensor) -> Tensor:
         return self._convolve(image_BIHW, padding=1)
@@ -60,10 +78,8 @@ class Conv3x3(nn.Conv2d):
     def _convolve(self, image_BIHW: Tensor, padding: int) -> Tensor:
         if torch.is_grad_enabled():
             return F.conv2d(image_BIHW, self.weight, self.bias, padding=padding, groups=self.groups)
-        loaded = version(self)
-        if self._ready is None or self._ready[0] != loaded:
-            self._ready = loaded, ReadyConv.of(self.weight, self.bias, self.groups)
-        return self._ready[1](image_BIHW, (padding, padding))
+        ready = self._ready.of(self, lambda: ReadyConv.of(self.weight, self.bias, self.groups))
+        return ready(image_BIHW, (padding, padding))
 
 
 class Conv1x1(nn.Conv2d):
@@ -76,9 +92,3 @@ class Conv1x1(nn.Conv2d):
         if image_BIHW.device.type != "cpu":
             return super().forward(image_BIHW)
         return linear(image_BIHW.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
-
-
-def version(layer: nn.Module) -> tuple[object, ...]:
-    """Another one after weights were loaded, or moved to a device."""
-    weights = layer.parameters()
-    return tuple((weight.data_ptr(), None if weight.is_inference() else weight._version) for weight in weights)

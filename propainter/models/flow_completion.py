@@ -17,9 +17,10 @@ from torch.nn import functional as F
 
 from propainter.core.errors import ShapeError
 from propainter.models.alignment import FEATURES, DeformableAlignment
-from propainter.models.convolution import Conv1x1, Conv3x3
+from propainter.models.convolution import Conv1x1, Conv3x3, KeptReady, ReadyConv
 from propainter.models.upsample_conv import UpsampleConv
 from propainter.ops.layout import cat_channels
+from propainter.ops.linear import linear
 from propainter.ops.propagation import Pairs
 
 _SIDE_MULTIPLE_PX = 8
@@ -174,8 +175,12 @@ class _SpatialConv(nn.Conv3d):
             inputs, outputs, (1, size, size),
             stride=(1, stride, stride), padding=(0, padding, padding), dilation=(1, dilation, dilation),
         )  # fmt: skip
+        self._ready = KeptReady()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        if (self.stride[1], self.dilation[1], self.kernel_size[1]) == (1, 1, 3) and not torch.is_grad_enabled():
+            ready = self._ready.of(self, lambda: ReadyConv.of(self.weight[:, :, 0], self.bias))
+            return ready(x_BCHW, (1, 1))
         return F.conv2d(
             x_BCHW, self.weight[:, :, 0], self.bias,
             stride=self.stride[1:], padding=self.padding[1:], dilation=self.dilation[1:],
@@ -190,7 +195,7 @@ class _TemporalConv(nn.Conv3d):
 
     def along(self, maps: Iterable[Tensor]) -> Iterator[Tensor]:
         """On maps (B, C, H, W) that come one after the other; holds five of them."""
-        weight_O3C11 = self.weight.squeeze(4).transpose(1, 2).flatten(1, 2)[..., None]
+        weight_O3C = self.weight.flatten(2).transpose(1, 2).flatten(1)
         maps = iter(maps)
         first = next(maps)
         nothing = torch.zeros_like(first)
@@ -198,7 +203,8 @@ class _TemporalConv(nn.Conv3d):
         for index, newest in enumerate(chain(maps, (nothing, nothing)), start=1):
             seen.append(newest)
             if index >= 2:
-                yield F.conv2d(cat_channels(seen[0], seen[2], seen[4]), weight_O3C11, self.bias)
+                seen_B3CHW = cat_channels(seen[0], seen[2], seen[4])
+                yield linear(seen_B3CHW.permute(0, 2, 3, 1), weight_O3C, self.bias).permute(0, 3, 1, 2)
 
 
 class _Pseudo3D(nn.Module):

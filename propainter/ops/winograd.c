@@ -26,13 +26,14 @@ static inline long padded(long channels)
     return (channels + LINE - 1) / LINE * LINE;
 }
 
-long job_bytes(void);
+const char *source_digest(void);
 long widest_panel(void);
 void convolve(const struct job *job, long panel);
 
-long job_bytes(void)
+/* Of what this was compiled from, so that it is not called by another version. */
+const char *source_digest(void)
 {
-    return sizeof(struct job);
+    return SOURCE_DIGEST;
 }
 
 #if defined(__x86_64__)

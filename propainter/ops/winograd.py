@@ -14,13 +14,14 @@ import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
+
+from propainter.ops.compiled import library
 
 _POINTS = {1: (), 3: (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2), 5: (0, 1, -1, 2, -2, 1 / 2, -1 / 2)}
 """For each number of taps; each has a last one, infinity, but a single tap, which needs none."""
@@ -31,7 +32,7 @@ _LINE = 16
 _ROWS = 6
 """Tiles multiplied at a time."""
 
-_CACHE_BYTES = 768 * 2**10
+_CACHE_BYTES = 384 * 2**10
 """What a block of tiles takes between the transforms: it should stay in a core's own cache."""
 
 _FEWEST_TILES = 2 * _ROWS
@@ -80,8 +81,8 @@ def compiled() -> bool:
 
 def widest_panel() -> int:
     """Outputs that this processor multiplies at a time: 64, or 16 without AVX-512; 0 where winograd.c is of no use."""
-    library = _library()
-    return 0 if library is None else int(library.widest_panel())
+    compiled_library = library()
+    return 0 if compiled_library is None else int(compiled_library.widest_panel())
 
 
 def prepare(weight_OCrs: Tensor, groups: int = 1) -> Kernel:
@@ -118,8 +119,8 @@ def convolve(image_BCHW: Tensor, kernel: Kernel, bias_O: Tensor | None, *, paddi
     Returns:
         (B, O, H, W), the image's dtype, channels last in memory. Sums are in float32.
     """
-    library = _library()
-    assert library is not None, "who has a kernel has the library"
+    compiled_library = library()
+    assert compiled_library is not None, "who has a kernel has the library"
     B, _, H, W = image_BCHW.shape
     taps_rows, taps_columns = kernel.taps
     height, width = H + 2 * padding[0] - taps_rows + 1, W + 2 * padding[1] - taps_columns + 1
@@ -150,7 +151,7 @@ def convolve(image_BCHW: Tensor, kernel: Kernel, bias_O: Tensor | None, *, paddi
                 out_height=height, out_width=width, outputs=kernel.outputs, out_step=out_BHWO.shape[3],
                 pad_rows=padding[0], pad_columns=padding[1], first=first, last=last, at_once=block,
             )  # fmt: skip
-            library.convolve(ctypes.byref(job), ctypes.c_long(kernel.panel))
+            compiled_library.convolve(ctypes.byref(job), ctypes.c_long(kernel.panel))
 
     threads = min(torch.get_num_threads(), -(-tiles // at_once))
     if threads == 1:
@@ -159,17 +160,6 @@ def convolve(image_BCHW: Tensor, kernel: Kernel, bias_O: Tensor | None, *, paddi
         shares = [tiles * share // threads for share in range(threads + 1)]
         list(_threads(torch.get_num_threads()).map(compute, shares[:-1], shares[1:]))
     return out_BHWO.permute(0, 3, 1, 2)
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    spec = find_spec("propainter.ops._winograd")
-    if spec is None or spec.origin is None:
-        return None
-    library = ctypes.CDLL(spec.origin)
-    library.widest_panel.restype = library.job_bytes.restype = ctypes.c_long
-    # One compiled from another version's source would read past the job.
-    return library if library.job_bytes() == ctypes.sizeof(_Job) else None
 
 
 @cache

@@ -5,9 +5,13 @@ Axes: B pairs, N = h * w cells of the first map, h rows, w columns; i the pyrami
     correlation_B324hw = CorrelationPyramid(volume_BNN, h, w).lookup(coordinates_B2hw)
 """
 
+import ctypes
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from propainter.ops.compiled import library
 
 LEVELS = 4
 RADIUS = 4
@@ -39,6 +43,8 @@ class CorrelationPyramid:
 
     def __init__(self, volume_BNN: Tensor, rows: int, columns: int) -> None:
         B, N, _ = volume_BNN.shape
+        if volume_BNN.device.type == "cpu":
+            volume_BNN = volume_BNN.to(torch.float32)
         level = volume_BNN.reshape(B * N, 1, rows, columns)
         self._levels = [level]
         for _ in range(LEVELS - 1):
@@ -56,8 +62,26 @@ class CorrelationPyramid:
         """
         B, _, h, w = coordinates_B2hw.shape
         centre_M2 = coordinates_B2hw.permute(0, 2, 3, 1).reshape(B * h * w, 2)
-        windows = [_window(level, centre_M2 / 2**i) for i, level in enumerate(self._levels)]
-        return torch.cat(windows, dim=1).view(B, h, w, LEVELS * _SIDE**2).permute(0, 3, 1, 2)
+        if centre_M2.device.type == "cpu" and library() is not None:
+            windows_M324 = _compiled_windows(self._levels, centre_M2.contiguous())
+        else:
+            windows = [_window(level, centre_M2 / 2**i) for i, level in enumerate(self._levels)]
+            windows_M324 = torch.cat(windows, dim=1)
+        return windows_M324.view(B, h, w, LEVELS * _SIDE**2).permute(0, 3, 1, 2)
+
+
+def _compiled_windows(levels: list[Tensor], centre_M2: Tensor) -> Tensor:
+    """`_window` at every level by lookup.c, ten times as fast."""
+    compiled = library()
+    assert compiled is not None
+    windows_M324 = centre_M2.new_empty(len(centre_M2), LEVELS * _SIDE**2)
+    for i, level_M1hw in enumerate(levels):
+        compiled.look_up(
+            ctypes.c_void_p(level_M1hw.data_ptr()), ctypes.c_void_p(centre_M2.data_ptr()), ctypes.c_float(2.0**-i),
+            ctypes.c_void_p(windows_M324[:, i * _SIDE**2 :].data_ptr()),
+            *(ctypes.c_long(size) for size in (len(centre_M2), *level_M1hw.shape[2:], LEVELS * _SIDE**2)),
+        )  # fmt: skip
+    return windows_M324
 
 
 def _window(level_M1hw: Tensor, centre_M2: Tensor) -> Tensor:

@@ -6,11 +6,15 @@ Axes: T frames, H rows, W columns; h, w an eighth of them:
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from propainter.models.convolution import Conv1x1, Conv3x3
 
 Norm = Callable[[int], nn.Module]
+
+_EPSILON = 1e-5
+"""Added to a variance, as torch's norms do."""
 
 
 class Encoder(nn.Module):
@@ -29,6 +33,18 @@ class Encoder(nn.Module):
         stem = self.norm1(self.conv1(frames_T3HW)).relu_()
         features_T256hw: Tensor = self.conv2(self.layer3(self.layer2(self.layer1(stem))))
         return features_T256hw
+
+
+class InstanceNorm(nn.Module):
+    """Each channel of each frame to mean 0 and variance 1; with channels last several times as fast as torch's."""
+
+    def forward(self, x_TCHW: Tensor) -> Tensor:
+        x_TNC = x_TCHW.permute(0, 2, 3, 1).flatten(1, 2).to(torch.float32)
+        centred_TNC = x_TNC - x_TNC.mean(dim=1, keepdim=True)
+        variance_T1C = centred_TNC.square().mean(dim=1, keepdim=True)
+        normal_TNC = centred_TNC.mul_(variance_T1C.add_(_EPSILON).rsqrt_()).to(x_TCHW.dtype)
+        normal_TCHW: Tensor = normal_TNC.unflatten(1, x_TCHW.shape[2:]).permute(0, 3, 1, 2)
+        return normal_TCHW
 
 
 class _ResidualBlock(nn.Module):

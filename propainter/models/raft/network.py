@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from propainter.core.errors import ShapeError
 from propainter.models.raft.correlation import CorrelationPyramid, correlate, correlate_both_ways
-from propainter.models.raft.encoder import Encoder
+from propainter.models.raft.encoder import Encoder, InstanceNorm
 from propainter.models.raft.update import HIDDEN, UpdateBlock
 from propainter.models.raft.upsample import CELL_PX, upsample_convex
 
@@ -53,7 +53,7 @@ class Raft(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fnet = Encoder(nn.InstanceNorm2d)
+        self.fnet = Encoder(lambda channels: InstanceNorm())
         self.cnet = Encoder(nn.BatchNorm2d)
         self.update_block = UpdateBlock()
 

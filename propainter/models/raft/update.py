@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from propainter.models.convolution import Conv1x1, Conv3x3, ReadyConv, version
+from propainter.models.convolution import Conv1x1, Conv3x3, KeptReady, ReadyConv
 from propainter.ops.layout import cat_channels
 
 HIDDEN = 128
@@ -43,14 +43,11 @@ class SeparableGRU(nn.Module):
         for gate in "zrq":
             self.add_module(f"conv{gate}1", nn.Conv2d(3 * HIDDEN, HIDDEN, (1, 5), padding=(0, 2)))
             self.add_module(f"conv{gate}2", nn.Conv2d(3 * HIDDEN, HIDDEN, (5, 1), padding=(2, 0)))
-        self._ready: tuple[object, list[_Direction]] | None = None
+        self._ready = KeptReady()
 
     def directions(self) -> "list[_Direction]":
-        """The convolutions, made ready once for the weights that are loaded."""
-        loaded = version(self)
-        if self._ready is None or self._ready[0] != loaded:
-            self._ready = loaded, [self._direction(1, (0, 2)), self._direction(2, (2, 0))]
-        return self._ready[1]
+        """The convolutions along rows and along columns."""
+        return self._ready.of(self, lambda: [self._direction(1, (0, 2)), self._direction(2, (2, 0))])
 
     def _direction(self, number: int, padding: tuple[int, int]) -> "_Direction":
         convs = [self.get_submodule(f"conv{gate}{number}") for gate in "zrq"]
@@ -75,8 +72,13 @@ class SeparableGRU(nn.Module):
             zr = direction.zr(cat_channels(hidden, motion_B128hw), direction.padding)
             z, r = zr.add_(share[:, : 2 * HIDDEN]).sigmoid_().split(HIDDEN, dim=1)
             q = direction.q(cat_channels(r * hidden, motion_B128hw), direction.padding)
-            hidden = torch.lerp(hidden, q.add_(share[:, 2 * HIDDEN :]).tanh_(), z)
+            hidden = torch.lerp(hidden, _tanh_(q.add_(share[:, 2 * HIDDEN :])), z)
         return hidden
+
+
+def _tanh_(x: Tensor) -> Tensor:
+    """In place; by the sigmoid, which takes a quarter of torch's time for tanh on a CPU."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

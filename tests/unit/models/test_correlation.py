@@ -1,10 +1,20 @@
 """Correlation and its lookup: order of the window, levels, edges."""
 
+import pytest
 import torch
 
+from propainter.models.raft import correlation
 from propainter.models.raft.correlation import CorrelationPyramid, correlate
 
 ROWS, COLUMNS = 16, 17
+
+
+@pytest.fixture(autouse=True, params=["compiled", "torch"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "torch":
+        monkeypatch.setattr(correlation, "library", lambda: None)
+    elif correlation.library() is None:
+        pytest.skip("installed without a C compiler")
 
 
 def ramp_for_one_cell() -> CorrelationPyramid:
@@ -40,6 +50,19 @@ def test_coarser_levels_average_and_drop_an_odd_last_column() -> None:
 
 def test_coordinates_beyond_any_integer_read_zero() -> None:
     assert (look(ramp_for_one_cell(), 1e30, -1e30) == 0).all()
+
+
+def test_windows_anywhere_are_the_same_as_by_grid_sampling() -> None:
+    volume = torch.randn(2, 6, ROWS * COLUMNS, generator=torch.Generator().manual_seed(0))
+    places = torch.rand(2, 2, 2, 3, generator=torch.Generator().manual_seed(1)) * 30 - 8
+    windows = CorrelationPyramid(volume, ROWS, COLUMNS).lookup(places)[:, :81].unflatten(1, (9, 9))
+
+    x_steps, y_steps = torch.meshgrid(torch.arange(-4, 5), torch.arange(-4, 5), indexing="ij")
+    x = places[:, 0, ..., None, None] + x_steps
+    y = places[:, 1, ..., None, None] + y_steps
+    grid = torch.stack((2 * x / (COLUMNS - 1) - 1, 2 * y / (ROWS - 1) - 1), dim=-1).view(12, 9, 9, 2)
+    sampled = torch.nn.functional.grid_sample(volume.view(12, 1, ROWS, COLUMNS), grid, align_corners=True)
+    torch.testing.assert_close(windows.permute(0, 3, 4, 1, 2).reshape(12, 1, 9, 9), sampled, rtol=0, atol=1e-4)
 
 
 def test_correlation_is_scaled_and_its_transpose_is_the_way_back() -> None:

@@ -104,7 +104,7 @@ def test_layers_are_torchs_convolutions_with_and_without_the_library(
     compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not compiled:
-        monkeypatch.setattr(winograd, "_library", lambda: None)
+        monkeypatch.setattr(winograd, "library", lambda: None)
     layer, pointwise, image = Conv3x3(64, 32), Conv1x1(64, 32), random(1, 64, 40, 40)
     direct, mixed = layer(image).detach(), pointwise(image).detach()  # gradients are on: torch's own
     with torch.inference_mode():
