@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from propainter.ops.compiled import library
 
@@ -101,10 +100,15 @@ def prepare(weight_OCrs: Tensor, groups: int = 1) -> Kernel:
         weight_gOCrs = weight_OCrs.detach().double().view(groups, outputs, C, *taps)
         products_gnmCO = torch.einsum("nr,gocrs,ms->gnmco", rows, weight_gOCrs, columns).float()
         products_gNCO = products_gnmCO.flatten(1, 2)
-    padded = F.pad(products_gNCO, (0, -outputs % _LINE))
-    widest = padded.shape[3] // panel * panel
-    wide, rest = padded[..., :widest].unflatten(3, (-1, panel)).transpose(2, 3), padded[..., widest:]
-    panels = torch.cat((wide.flatten(2), rest.flatten(2)), dim=2).flatten()
+    # Panels lie one behind the other, each with its outputs innermost; the last one may be narrower.
+    padded = -(-outputs // _LINE) * _LINE
+    panels_gNx = products_gNCO.new_empty(*products_gNCO.shape[:2], C * padded)
+    for start in range(0, padded, panel):
+        width, given = min(panel, padded - start), min(panel, outputs - start)
+        panel_gNCo = panels_gNx[..., start * C : (start + width) * C].unflatten(2, (C, width))
+        panel_gNCo[..., :given] = products_gNCO[..., start : start + given]
+        panel_gNCo[..., given:] = 0
+    panels = panels_gNx.flatten()
     return Kernel(panels=panels, panel=panel, taps=(taps[0], taps[1]), groups=groups, inputs=C, outputs=outputs)
 
 

@@ -103,8 +103,13 @@ class SparseAttention(nn.Module):
             for masked_Mn, around_MA in parts:
                 out_QNC[:, masked_Mn] = self._attend_widely(tokens_TNC[:queries, masked_Mn], around_MA, keys, values)
         if len(windows.unmasked_Un):
-            own_UnC = tokens_TNC[:queries, windows.unmasked_Un]
-            out_QNC[:, windows.unmasked_Un] = self._attend_within(own_UnC)
+            own_QUnC = tokens_TNC[:queries, windows.unmasked_Un]
+            known = slice(first_key, queries, 2)
+            key_QUnC, value_QUnC = (
+                _complete(layer, own_QUnC, known, of_seen_KNC[: len(own_QUnC[known]), windows.unmasked_Un])
+                for layer, of_seen_KNC in ((self.key, keys_KNC), (self.value, values_KNC))
+            )
+            out_QNC[:, windows.unmasked_Un] = _attend_within(_project(self.query, own_QUnC), key_QUnC, value_QUnC)
         out_QRSC = out_QNC.unflatten(1, (windows.padded_rows, windows.padded_columns))[:, :R, :S]
         projected_QRSC: Tensor = _project(self.proj, out_QRSC)
         return projected_QRSC
@@ -129,13 +134,22 @@ class SparseAttention(nn.Module):
         seen_QMnC: Tensor = seen_MhXd.transpose(1, 2).flatten(2).unflatten(1, (len(own_QMnC), -1)).transpose(0, 1)
         return seen_QMnC
 
-    def _attend_within(self, own_QUnC: Tensor) -> Tensor:
-        """Tokens of an unmasked window look at those of the same window and frame."""
-        flat_XnC = own_QUnC.flatten(0, 1)
-        query, key, value = (_heads(_project(layer, flat_XnC)) for layer in (self.query, self.key, self.value))
-        seen_XhnD = F.scaled_dot_product_attention(query, key, value)
-        seen_QUnC: Tensor = seen_XhnD.transpose(1, 2).flatten(2).view_as(own_QUnC)
-        return seen_QUnC
+
+def _attend_within(query_QUnC: Tensor, key_QUnC: Tensor, value_QUnC: Tensor) -> Tensor:
+    """Tokens of an unmasked window look at those of the same window and frame."""
+    query, key, value = (_heads(x_QUnC.flatten(0, 1)) for x_QUnC in (query_QUnC, key_QUnC, value_QUnC))
+    seen_XhnD = F.scaled_dot_product_attention(query, key, value)
+    seen_QUnC: Tensor = seen_XhnD.transpose(1, 2).flatten(2).view_as(query_QUnC)
+    return seen_QUnC
+
+
+def _complete(layer: nn.Module, own_QUnC: Tensor, known: slice, of_known_KUnC: Tensor) -> Tensor:
+    """A layer's results for all frames, of which masked windows needed every other one already."""
+    result_QUnC = torch.empty_like(own_QUnC)
+    result_QUnC[known] = of_known_KUnC
+    others = slice(1 - known.start, None, 2)
+    result_QUnC[others] = _project(layer, own_QUnC[others])
+    return result_QUnC
 
 
 def _project(layer: nn.Module, x: Tensor) -> Tensor:
