@@ -81,8 +81,8 @@ def propagate(
     pieces: list[NDArray[np.uint8]] = []
     for tile in FrameRange(0, len(frames)).tiles(SEGMENT_FRAMES, CONTEXT_FRAMES):
         start, stop = tile.window.start, tile.window.stop
-        pieces += propagate_pixels(
-            frames[start:stop], hole[start:stop], flow[start : stop - 1], tile.crop, engine=engine
+        pieces.extend(
+            propagate_pixels(frames[start:stop], hole[start:stop], flow[start : stop - 1], tile.crop, engine=engine)
         )
     return np.stack(pieces)
 

@@ -93,7 +93,7 @@ def run(
         use_int8(generator)
     flow = estimate_flow(frames, raft)
     completed = complete_flow(flow, hole, completion)
-    propagated = propagate_pixels(frames, hole, completed, engine="propainter", device=device)
+    propagated = [*propagate_pixels(frames, hole, completed, engine="propainter", device=device)]
     windows, everything = refinement_windows(len(frames)), FrameRange(0, len(frames))
     started = time.perf_counter()
     refined = refine_frames_in_windows(propagated, hole, completed, windows, everything, generator)

@@ -118,7 +118,7 @@ def score_scaled(frames: NDArray[np.uint8], hole: NDArray[np.bool_]) -> tuple[fl
 def fill(frames: NDArray[np.uint8], hole: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], float]:
     start_s = time.process_time()
     flow = complete_flow(estimate_flow(frames), hole)
-    result = refine_frames(propagate_pixels(frames, hole, flow))
+    result = np.stack([*refine_frames([*propagate_pixels(frames, hole, flow)])])
     return result, (time.process_time() - start_s) / len(frames)
 
 

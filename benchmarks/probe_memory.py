@@ -9,7 +9,8 @@ what is loaded once are not counted: each network has run before, on the smalles
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -162,11 +163,16 @@ def _classical(stage: str) -> Callable[[int, int, int], object]:
     return {
         "estimate_flow": lambda T, H, W: estimate_flow(_frames(T, H, W)),
         "complete_flow": lambda T, H, W: complete_flow(_flows(T - 1, H, W), _holes(T, H, W)),
-        "propagate_pixels": lambda T, H, W: propagate_pixels(_Frames(T, H, W), _holes(T, H, W), _Flow(T - 1, H, W)),
-        "refine_frames": lambda T, H, W: refine_frames(
-            np.concatenate((_frames(T, H, W), _holes(T, H, W)[..., None].astype(np.uint8)), axis=-1)
+        "propagate_pixels": lambda T, H, W: _written(
+            propagate_pixels(_Frames(T, H, W), [*_holes(1, H, W)] * T, _Flow(T - 1, H, W))
         ),
+        "refine_frames": lambda T, H, W: _written(refine_frames(_Packed(T, H, W))),
     }[stage]
+
+
+def _written(frames: Iterable[NDArray[np.uint8]]) -> object:
+    """Taken one by one, with a few held as are on their way from the disk and to it."""
+    return deque(frames, maxlen=8)
 
 
 def _network(make: Callable[[], Network], device: str) -> Network:
@@ -230,6 +236,14 @@ def _flows(pairs: int, H: int, W: int) -> NDArray[np.float32]:
     for index, pair in enumerate(_Flow(pairs, H, W)):
         flow[index] = pair
     return flow
+
+
+class _Packed(_Frames):
+    """The same with its holes, as propagation may leave them."""
+
+    def __getitem__(self, index: Any) -> Any:
+        frame = super().__getitem__(index)
+        return np.concatenate((frame, _holes(1, *frame.shape[:2])[0, ..., None].astype(np.uint8)), axis=-1)
 
 
 class _Propagated(Sequence[NDArray[np.uint8]]):

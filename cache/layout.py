@@ -133,7 +133,9 @@ def dequantise_flow(stored: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[
     """What quantise_flow stored, in pixels; float32 (storage "exact") passes through."""
     if stored.dtype == np.float32:
         return stored  # type: ignore[return-value]
-    return stored.astype(np.float32) * np.float32(FLOW_STEP_PX)
+    flow = stored.astype(np.float32)
+    flow *= np.float32(FLOW_STEP_PX)
+    return flow
 
 
 def array_metadata(spec: ArraySpec) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import errno
 import os
 import struct
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from cache.layout import ArraySpec, array_metadata, segment_name
 _INDEX_ENTRY_BYTES = 16
 _CRC_BYTES = 4
 _BLOCK_BYTES = 1 << 20
-_ENCODED_FRAMES = 8
+_ENCODED_FRAMES = 2
 """At a time, side by side."""
 
 _ABSENT = 2**64 - 1
@@ -48,15 +50,17 @@ class Look:
     fault: str | None
 
 
-def encode_shard(spec: ArraySpec, array: NDArray[Any]) -> Iterator[bytes]:
-    """The shard file of one segment, piece by piece; it depends on the frames and the layout, not on where it lies."""
+def encode_shard(spec: ArraySpec, frames: Iterable[NDArray[Any]]) -> Iterator[bytes]:
+    """The shard file of one segment, piece by piece; it depends on the frames and the layout, not on where it lies.
+
+    frames: of the segment, one by one; while some are encoded the next are asked for.
+    """
     index = np.full((spec.segment_frames, 2), _ABSENT, "<u8")
     offset = 0
-    for first in range(0, len(array), _ENCODED_FRAMES):
-        for frame, chunk in enumerate(_encode_chunks(spec, array[first : first + _ENCODED_FRAMES]), first):
-            index[frame] = offset, len(chunk)
-            offset += len(chunk)
-            yield chunk
+    for frame, chunk in enumerate(_chunks_of(spec, frames)):
+        index[frame] = offset, len(chunk)
+        offset += len(chunk)
+        yield chunk
     yield index.tobytes()
     yield google_crc32c.value(index.tobytes()).to_bytes(_CRC_BYTES, "little")
 
@@ -213,6 +217,20 @@ def _crc32c_between(descriptor: int, start: int, stop: int) -> int:
     for at in range(start, stop, _BLOCK_BYTES):
         crc = google_crc32c.extend(crc, os.pread(descriptor, min(_BLOCK_BYTES, stop - at), at))
     return crc
+
+
+def _chunks_of(spec: ArraySpec, frames: Iterable[NDArray[Any]]) -> Iterator[bytes]:
+    """Encoded in a thread of their own, so that whoever makes the frames goes on in the caller's."""
+    rest = iter(frames)
+    encoding: Future[list[bytes]] | None = None
+    with ThreadPoolExecutor(max_workers=1) as encoder:
+        while some := list(islice(rest, _ENCODED_FRAMES)):
+            if encoding is not None:
+                yield from encoding.result()
+            encoding = encoder.submit(_encode_chunks, spec, np.stack(some))
+            del some  # not to be held while the next are made
+        if encoding is not None:
+            yield from encoding.result()
 
 
 def _encode_chunks(spec: ArraySpec, frames: NDArray[Any]) -> list[bytes]:

@@ -155,20 +155,20 @@ class Store:
             self._read(target, partial(read_frames, target.path, spec, len(segment), part.start - segment.start, into))
         return read
 
-    def write(self, key: StageKey, segment: int, array: NDArray[Any]) -> bool:
+    def write(self, key: StageKey, segment: int, frames: Iterable[NDArray[Any]]) -> bool:
         """Commit one segment of an array. False: another writer was first, and its segment stays.
 
+        Args:
+            frames: of the segment: an array of them, or one by one, so that they need not lie in memory together.
+
         Raises:
-            ShapeError: array is not what the entry's layout says of this segment.
+            ShapeError: frames are not what the entry's layout says of this segment.
             DiskFullError: no space; nothing is left behind.
             MissingSegmentError: the entry was not created.
         """
         spec = self._array_spec(key)
         target = self._segment(key, spec, segment)
-        shape = (len(spec.segment(segment)), *spec.shape[1:])
-        if array.shape != shape or array.dtype != spec.dtype:
-            raise ShapeError(f"{target} takes {spec.dtype} {shape}, not {array.dtype} {array.shape}.")
-        return self._commit(target, encode_shard(spec, array))
+        return self._commit(target, encode_shard(spec, _checked(target, spec, frames)))
 
     def read_blob(self, key: StageKey, segment: int) -> bytes:
         """One segment of an entry of blobs. Raises as `read`."""
@@ -348,3 +348,16 @@ class Store:
                 if self._segment(key, spec, item.segment).path.stat().st_size == item.size_bytes:
                     still[item.segment] = item
         return still
+
+
+def _checked(target: _Segment, spec: ArraySpec, frames: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """The frames as they come, as long as they are what the segment takes."""
+    shape, count = spec.shape[1:], 0
+    takes = f"{target} takes {target.frames} frames of {spec.dtype} {shape}"
+    for frame in frames:
+        count += 1
+        if frame.shape != shape or frame.dtype != spec.dtype or count > target.frames:
+            raise ShapeError(f"{takes}; number {count} is of {frame.dtype} {frame.shape}.")
+        yield frame
+    if count < target.frames:
+        raise ShapeError(f"{takes}, not {count} alone.")

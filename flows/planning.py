@@ -141,8 +141,5 @@ def projected_bytes(plan: Plan, nodes: Sequence[Node]) -> int:
     """What these segments will take on disk."""
     total = 0.0
     for stage, index in nodes:
-        spec = plan[stage].spec
-        if spec is not None:
-            frames = len(plan[stage].segments[index].tile.core)
-            total += frames * spec.frame_bytes * COMPRESSED_SHARE.get(stage, 1.0)
+        total += plan[stage].array_bytes(index) * COMPRESSED_SHARE.get(stage, 1.0)
     return int(total)

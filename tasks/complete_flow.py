@@ -1,6 +1,6 @@
 """Flow inside the holes, from the flow around them."""
 
-import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from propainter.stages.complete_flow import complete_flow as stage
 from tasks import networks
 from tasks.devices import lease
 from tasks.estimate_flow import frames_of
-from tasks.flow_storage import each_pair, flow_type, in_storage, to_storage
-from tasks.memory import Job, within_memory
+from tasks.flow_storage import PAIRS_HELD, each_pair, flow_type, in_storage, to_storage
+from tasks.memory import Job, compute_segment
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.sources import read_holes
 from tasks.weights import Weights
@@ -66,13 +66,12 @@ def memory_of(job: Job) -> Footprint:
     pairs = max(1, min(core_pairs + 2 * CONTEXT_PAIRS, job.frames - 1))
     if job.settings.engine == "propainter":
         return footprint.flow_completion(job.frame(job.settings.precision), pairs, core_pairs)
-    return footprint.classical(job.frame("fp32"), "complete_flow", min(CLASSICAL_SEGMENT_PAIRS, pairs))
+    return footprint.classical(job.frame("fp32"), "complete_flow", min(PAIRS_HELD, pairs))
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="complete_flow {index}")
 def complete_flow(run: Run, index: int) -> Done:
-    plan = run.plan["complete_flow"]
-    tile = plan.segments[index].tile
+    tile = run.plan["complete_flow"].segments[index].tile
     storage = run.settings.storage
     holes = holes_for_flow(read_holes(run, frames_of(tile.window)), run.inputs.geometry)
     with lease(run.devices) as held:
@@ -86,18 +85,13 @@ def complete_flow(run: Run, index: int) -> Done:
             completed = stage(flow, holes[seen], network, core=part.crop, directions_at_once=portion.at_once)
             return to_storage(completed, storage)
 
-        def complete_some(pairs: FrameRange) -> NDArray[np.float32]:
-            seen = frames_of(pairs).slice_in(frames_of(tile.window))
-            return stage(each_pair(run, "estimate_flow", pairs), holes[seen])
+        def complete_one(pair: FrameRange) -> NDArray[np.float32]:
+            seen = frames_of(pair).slice_in(frames_of(tile.window))
+            return stage(each_pair(run, "estimate_flow", pair), holes[seen])
 
-        def work(portion: Portion) -> NDArray[Any]:
+        def work(portion: Portion) -> Iterable[NDArray[Any]]:
             if network is None:
-                return in_storage(tile.core, complete_some, storage)
+                return in_storage(tile.core, complete_one, storage)
             return part_by_part(tile, lambda part: complete(part, portion))
 
-        job = Job.of(run, held.device)
-        started = time.perf_counter()
-        stored, notices = within_memory(job, memory_of(job), work, sharing=len(run.devices))
-        seconds = time.perf_counter() - started
-    run.store.write(plan.key, index, stored)
-    return Done(seconds=seconds, bytes=stored.nbytes, notices=notices)
+        return compute_segment(run, "complete_flow", index, held, memory_of, work)

@@ -8,8 +8,8 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,13 @@ POLL_S = 0.005
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLease:
-    """A device that is ours while the lease is held: "cpu", or "cuda:N"."""
+    """A device that is ours while the lease is held: "cpu", or "cuda:N".
+
+    give_back: ends the lease before its block does; may be called twice.
+    """
 
     device: str
+    give_back: Callable[[], None]
 
 
 def resolve_devices(asked: str) -> tuple[str, ...]:
@@ -64,10 +68,9 @@ def lease(devices: Sequence[str]) -> Iterator[DeviceLease]:
         while (held := _first_free(devices, folder)) is None:
             time.sleep(POLL_S)
     device, descriptor = held
-    try:
-        yield DeviceLease(device=device)
-    finally:
-        os.close(descriptor)
+    with ExitStack() as stack:
+        stack.callback(os.close, descriptor)
+        yield DeviceLease(device=device, give_back=stack.close)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +18,15 @@ from propainter.media.composite import composite_frames, painted
 from propainter.media.encode_spec import EncodeSpec
 from propainter.media.mux import write_folder, write_video
 from propainter.media.piece import encode_piece
+from propainter.runtime.allocator import return_freed_memory
 from tasks.output import Output
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.refine_frames import SEGMENT_FRAMES
 from tasks.sources import read_holes, video_for
 
 EPOCH = 1
+COMPOSED_AT_ONCE = 4
+"""Frames whose holes are held."""
 
 
 def plan_encode_video(
@@ -71,15 +75,14 @@ def encode_video(run: Run, index: int) -> Done:
         return pictures if read.stage == "refine_frames" else painted(pictures)
 
     with video_for("encode_video", run) as video:
-        frames = composite_frames(
-            video,
-            run.inputs.in_source(core),
-            filled,
-            read_holes(run, core),
-            run.inputs.geometry,
-            run.encode,
+        frames = chain.from_iterable(
+            composite_frames(
+                video, run.inputs.in_source(some), filled, read_holes(run, some), run.inputs.geometry, run.encode
+            )
+            for some in (tile.core for tile in core.tiles(COMPOSED_AT_ONCE))
         )
         piece = encode_piece(frames, run.encode)
+    return_freed_memory()  # the encoder's
     run.store.write_blob(plan.key, index, piece)
     return Done(seconds=time.perf_counter() - started, bytes=len(piece))
 

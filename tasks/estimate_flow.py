@@ -1,9 +1,10 @@
 """Optical flow of a segment's pairs, both ways, on unmasked frames: no change of mask ever recomputes it."""
 
-import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -17,10 +18,11 @@ from propainter.runtime.footprint import Footprint, Portion
 from propainter.stages.estimate_flow import estimate_flow as stage
 from tasks import networks
 from tasks.devices import lease
-from tasks.flow_storage import flow_type, in_storage, to_storage
+from tasks.flow_storage import PAIRS_HELD, flow_type, in_storage, to_storage
 from tasks.footage import Footage
-from tasks.memory import Job, within_memory
+from tasks.memory import Job, compute_segment
 from tasks.plan import Done, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
+from tasks.stored import each_frame
 from tasks.weights import Weights
 
 EPOCH = 3
@@ -56,30 +58,29 @@ def memory_of(job: Job) -> Footprint:
     pairs = max(1, min(SEGMENT_PAIRS, job.frames - 1))
     if job.settings.engine == "propainter":
         return footprint.raft(job.frame(job.settings.estimate_flow.precision), pairs)
-    return footprint.classical(job.frame("fp32"), "estimate_flow", pairs)
+    return footprint.classical(job.frame("fp32"), "estimate_flow", min(PAIRS_HELD, pairs))
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="estimate_flow {index}")
 def estimate_flow(run: Run, index: int) -> Done:
-    plan = run.plan["estimate_flow"]
-    frames = run.store.read(run.plan["extract_frames"].key, frames_of(plan.segments[index].tile.core))
-    settings = run.settings.estimate_flow
-    pairs, storage = plan.segments[index].tile.core, run.settings.storage
+    pairs = run.plan["estimate_flow"].segments[index].tile.core
+    settings, storage = run.settings.estimate_flow, run.settings.storage
+    if run.weights is not None:
+        frames = run.store.read(run.plan["extract_frames"].key, frames_of(pairs))  # before a device is asked for
     with lease(run.devices) as held:
 
-        def estimate(portion: Portion) -> NDArray[Any]:
+        def estimate(portion: Portion) -> Iterable[NDArray[Any]]:
             if raft is None:
-                return in_storage(
-                    pairs, lambda some: stage(frames[frames_of(some).slice_in(frames_of(pairs))]), storage
-                )
+                shown = each_frame(run, "extract_frames", frames_of(pairs))
+
+                def flow_of(pair: FrameRange) -> NDArray[np.float32]:
+                    first = pair.start - pairs.start
+                    return stage(np.stack([shown[first], shown[first + 1]]))
+
+                return in_storage(pairs, flow_of, storage)
             return to_storage(
                 stage(frames, raft, iterations=settings.raft_iter, flows_at_once=portion.at_once), storage
             )
 
         raft = None if run.weights is None else networks.raft(run.weights, held.device, settings.precision)
-        job = Job.of(run, held.device)
-        started = time.perf_counter()
-        stored, notices = within_memory(job, memory_of(job), estimate, sharing=len(run.devices))
-        seconds = time.perf_counter() - started
-    run.store.write(plan.key, index, stored)
-    return Done(seconds=seconds, bytes=stored.nbytes, notices=notices)
+        return compute_segment(run, "estimate_flow", index, held, memory_of, estimate)

@@ -1,9 +1,12 @@
 """Decode a segment and keep it at processing size."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import asdict
 
+import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -18,6 +21,7 @@ from tasks.sources import video_for
 
 EPOCH = 1
 SEGMENT_FRAMES = 16
+DECODED_AT_ONCE = 2
 
 
 def plan_extract_frames(inputs: Footage, settings: Settings) -> StagePlan:
@@ -52,8 +56,13 @@ def extract_frames(run: Run, index: int) -> Done:
     started = time.perf_counter()
     plan = run.plan["extract_frames"]
     in_source = run.inputs.in_source(plan.segments[index].tile.core)
-    with video_for("extract_frames", run) as video:
-        decoded = video.read(in_source)
-    frames = stage(decoded, run.inputs.geometry, in_source.start)
-    run.store.write(plan.key, index, frames)
-    return Done(seconds=time.perf_counter() - started, bytes=frames.nbytes)
+
+    def frames() -> Generator[NDArray[np.uint8]]:
+        with video_for("extract_frames", run) as video:
+            for some in in_source.tiles(DECODED_AT_ONCE):
+                yield from stage(video.read(some.core), run.inputs.geometry, some.core.start)
+
+    # Closed even where the write failed: its error would keep the frames' maker, and that the video's lock.
+    with closing(frames()) as made:
+        run.store.write(plan.key, index, made)
+    return Done(seconds=time.perf_counter() - started, bytes=plan.array_bytes(index))

@@ -1,6 +1,6 @@
 """Between the flow that stages compute with and the flow that the store keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,10 @@ from cache.layout import dequantise_flow, quantise_flow
 from propainter.core.frames import FrameRange
 from propainter.core.settings import Storage
 from tasks.plan import Run
-from tasks.stored import READ_AT_ONCE, Stored
+from tasks.stored import Stored
+
+PAIRS_HELD = 6
+"""Where they are computed one by one: that one, those waiting and those being encoded."""
 
 
 def flow_type(storage: Storage) -> str:
@@ -24,17 +27,10 @@ def to_storage(flow: NDArray[np.float32], storage: Storage) -> NDArray[Any]:
 
 def in_storage(
     pairs: FrameRange, compute: Callable[[FrameRange], NDArray[np.float32]], storage: Storage
-) -> NDArray[Any]:
-    """Flow of pairs that do not depend on one another, as the store keeps it, half as large as it is computed: so that
-    is done for a few at a time."""
-    stored: NDArray[Any] | None = None
-    for some in pairs.tiles(READ_AT_ONCE):
-        part = to_storage(compute(some.core), storage)
-        if stored is None:
-            stored = np.empty((len(pairs), *part.shape[1:]), part.dtype)
-        stored[some.core.slice_in(pairs)] = part
-    assert stored is not None, "a segment has pairs"
-    return stored
+) -> Iterator[NDArray[Any]]:
+    """Flow of pairs that do not depend on one another, as the store keeps it; each is computed when it is asked for."""
+    for pair in pairs.tiles(1):
+        yield from to_storage(compute(pair.core), storage)
 
 
 def each_pair(run: Run, stage: str, pairs: FrameRange) -> Stored:

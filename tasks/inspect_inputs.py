@@ -145,7 +145,8 @@ def geometry_of(height_px: int, width_px: int, settings: Settings) -> Geometry:
 
 
 def require_files(video: Path, mask: Path | None) -> None:
-    """
+    """Refuse what is not there, before anything that takes seconds.
+
     Raises:
         MediaError, MaskError: one of them is not there.
     """

@@ -1,15 +1,20 @@
-"""How much of a segment each task works on at once: the memory plan of this process, asked with a run's sizes."""
+"""How much of a segment each task works on and holds at once: the memory plan of this process, asked with a run's
+sizes; and frames written as they are computed."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
 
 from propainter.core.settings import Precision, Settings
 from propainter.runtime.allocator import keep_freed_memory, return_blocks_over, return_freed_memory
 from propainter.runtime.budget import budget_for
 from propainter.runtime.footprint import Footprint, Frame, Portion
 from propainter.runtime.memory_plan import MemoryPlan
-from tasks.plan import Run
+from tasks.devices import DeviceLease
+from tasks.plan import Done, Run
 
 T = TypeVar("T")
 
@@ -51,6 +56,46 @@ class Job:
             value_bytes=4 if precision == "fp32" else 2,
             on_cpu=self.device == "cpu",
         )
+
+
+def compute_segment(
+    run: Run,
+    stage: str,
+    index: int,
+    held: DeviceLease,
+    footprint: Callable[[Job], Footprint],
+    make: Callable[[Portion], Iterable[NDArray[Any]]],
+) -> Done:
+    """Compute a segment's frames on a leased device, as many at once as memory allows, and write them.
+
+    The device is given back as soon as the last frame is computed: others need not wait until it is written.
+
+    Args:
+        make: the frames, all in one; or an iterator, which computes each when it is asked for.
+    """
+    plan, job = run.plan[stage], Job.of(run, held.device)
+    started = time.perf_counter()
+    seconds = 0.0
+
+    def computed() -> None:
+        nonlocal seconds
+        held.give_back()
+        seconds = time.perf_counter() - started
+
+    def frames(portion: Portion) -> Iterator[NDArray[Any]]:
+        made = make(portion)
+        if not isinstance(made, Iterator):
+            computed()
+            yield from made
+        else:
+            yield from made
+            computed()
+
+    def write(portion: Portion) -> bool:
+        return run.store.write(plan.key, index, frames(portion))
+
+    _, notices = within_memory(job, footprint(job), write, sharing=len(run.devices))
+    return Done(seconds=seconds, bytes=plan.array_bytes(index), notices=notices)
 
 
 def within_memory(

@@ -100,6 +100,10 @@ class StagePlan:
     segments: tuple[Segment, ...]
     segment_frames: int
 
+    def array_bytes(self, index: int) -> int:
+        """Of a segment, uncompressed; 0 where it is no array."""
+        return 0 if self.spec is None else len(self.segments[index].tile.core) * self.spec.frame_bytes
+
     def covering(self, frames: FrameRange) -> range:
         return tiles_reaching(frames, self.segment_frames)
 

@@ -96,7 +96,7 @@ class ClipJob:
 
 
 def plan_frames(record: ClipFiles, target: Target) -> StagePlan:
-    """The entry that holds a prepared clip's frames, decoded: a loader's worker reads it ten times as fast as JPEG."""
+    """The entry that holds a prepared clip's frames, decoded: a loader's worker reads it faster than JPEG."""
     clip = FrameRange(0, record.frames)
     return plan_stage(
         FRAMES_STAGE,

@@ -22,7 +22,7 @@ MEMORY_OF: Mapping[str, Callable[[Job], Footprint]] = {
     "propagate_pixels": propagate_pixels.memory_of,
     "refine_frames": refine_frames.memory_of,
 }
-"""The stages that are planned; decoding and encoding hold a segment's frames and little else."""
+"""The stages that are planned; decoding and encoding hold a few frames."""
 
 _SMALLEST_SIDE_PX = {"classical": MIN_SIDE_PX, "propainter": raft.MIN_SIDE_PX}
 _SHORTEST_SUBVIDEO = 10

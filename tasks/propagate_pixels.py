@@ -1,6 +1,7 @@
 """Pixels that another frame shows, carried along the completed flow into the holes."""
 
-import time
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -9,15 +10,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cache.layout import frames_spec
-from propainter.core.frames import FrameRange, Tile, part_by_part
+from propainter.core.frames import FrameRange
 from propainter.core.settings import Settings
 from propainter.media.surround import extend_edges
 from propainter.runtime import footprint
-from propainter.runtime.footprint import Footprint
+from propainter.runtime.footprint import Footprint, Portion
 from propainter.stages.propagate_pixels import propagate_pixels as stage
 from tasks.devices import lease
 from tasks.flow_storage import each_pair
-from tasks.memory import Job, within_memory
+from tasks.memory import Job, compute_segment
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.sources import read_holes
 from tasks.stored import Stored
@@ -70,28 +71,24 @@ def memory_of(job: Job) -> Footprint:
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="propagate_pixels {index}")
 def propagate_pixels(run: Run, index: int) -> Done:
-    plan = run.plan["propagate_pixels"]
-    with lease(run.devices) as held:
-        propagated, seconds, notices = _propagated(run, plan.segments[index].tile, held.device)
-    run.store.write(plan.key, index, propagated)
-    return Done(seconds=seconds, bytes=propagated.nbytes, notices=notices)
-
-
-def _propagated(run: Run, tile: Tile, device: str) -> tuple[NDArray[np.uint8], float, tuple[str, ...]]:
-    """A tile's core, the seconds it took, and remarks. What was read for it is held no longer."""
-    engine: Literal["classical", "propainter"] = "classical" if run.weights is None else "propainter"
+    tile = run.plan["propagate_pixels"].segments[index].tile
     extracted = run.plan["extract_frames"].key
-    holes = read_holes(run, tile.window)
+    engine: Literal["classical", "propainter"] = "classical" if run.weights is None else "propainter"
 
-    def propagate(part: Tile) -> NDArray[np.uint8]:
-        seen = part.window.slice_in(tile.window)
-        frames = Stored(lambda some: extend_edges(run.store.read(extracted, some), run.inputs.geometry), part.window)
-        flow = each_pair(run, "complete_flow", pairs_in(part.window))
-        return stage(frames, holes[seen], flow, core=part.crop, engine=engine, device=device)
+    def read_frames(some: FrameRange) -> NDArray[np.uint8]:
+        return extend_edges(run.store.read(extracted, some), run.inputs.geometry)
 
-    job = Job.of(run, device)
-    started = time.perf_counter()
-    propagated, notices = within_memory(
-        job, memory_of(job), lambda _: part_by_part(tile, propagate), sharing=len(run.devices)
-    )
-    return propagated, time.perf_counter() - started, notices
+    with lease(run.devices) as held:
+
+        def propagate() -> Iterator[NDArray[np.uint8]]:
+            for part in tile.parts:
+                window = part.window
+                frames = Stored(read_frames, window)
+                holes = read_holes(run, window) if run.weights else Stored(partial(read_holes, run), window)
+                flow = each_pair(run, "complete_flow", pairs_in(window))
+                yield from stage(frames, holes, flow, core=part.crop, engine=engine, device=held.device)
+
+        def make(_: Portion) -> Iterable[NDArray[np.uint8]]:
+            return propagate() if engine == "classical" else [*propagate()]
+
+        return compute_segment(run, "propagate_pixels", index, held, memory_of, make)

@@ -1,7 +1,8 @@
 """What no frame shows, made up; and the seams of what was carried, blended."""
 
-import time
+from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cache.layout import frames_spec
-from propainter.core.frames import FrameRange, part_by_part
+from propainter.core.frames import FrameRange
 from propainter.core.settings import Settings
 from propainter.models.checkpoints import GENERATOR
 from propainter.ops.windows import Window, frames_looked_at, refinement_windows, windows_seeing
@@ -20,7 +21,7 @@ from propainter.stages.refine_frames import refine_frames_in_windows
 from tasks import networks
 from tasks.devices import lease
 from tasks.flow_storage import each_pair
-from tasks.memory import Job, within_memory
+from tasks.memory import Job, compute_segment
 from tasks.plan import Done, Inputs, Plan, Read, Run, SegmentInputs, StagePlan, plan_stage
 from tasks.propagate_pixels import pairs_in
 from tasks.sources import read_holes
@@ -101,15 +102,13 @@ def memory_of(job: Job) -> Footprint:
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="refine_frames {index}")
 def refine_frames(run: Run, index: int) -> Done:
-    plan = run.plan["refine_frames"]
-    tile = plan.segments[index].tile
-    core = tile.core
-    seen = plan.segments[index].reads[0].frames
+    segment = run.plan["refine_frames"].segments[index]
+    tile, core = segment.tile, segment.tile.core
+    seen = segment.reads[0].frames
     with lease(run.devices) as held:
 
-        def fill(_: Portion) -> NDArray[np.uint8]:
-            known = run.store.read(run.plan["propagate_pixels"].key, seen)
-            return part_by_part(tile, lambda part: stage(known[part.core.slice_in(core)]))
+        def fill(_: Portion) -> Iterable[NDArray[np.uint8]]:
+            return chain.from_iterable(stage(each_frame(run, "propagate_pixels", part.core)) for part in tile.parts)
 
         def refine(portion: Portion) -> NDArray[np.uint8]:
             return refine_frames_in_windows(
@@ -123,17 +122,10 @@ def refine_frames(run: Run, index: int) -> Done:
                 frames_kept=portion.kept,
             )
 
-        job = Job.of(run, held.device)
         if run.weights is not None:
             holes = read_holes(run, seen)
             windows = windows_seeing(windows_of(run.inputs, run.settings), core)
             generator = networks.generator(
                 run.weights, held.device, run.settings.precision, run.settings.refine_frames.quantize
             )
-        started = time.perf_counter()
-        refined, notices = within_memory(
-            job, memory_of(job), fill if run.weights is None else refine, sharing=len(run.devices)
-        )
-        seconds = time.perf_counter() - started
-    run.store.write(plan.key, index, refined)
-    return Done(seconds=seconds, bytes=refined.nbytes, notices=notices)
+        return compute_segment(run, "refine_frames", index, held, memory_of, fill if run.weights is None else refine)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from propainter.core.frames import FrameRange
 from tasks.plan import Run
 
-READ_AT_ONCE = 4
+READ_AT_ONCE = 2
 BLOCKS_HELD = 2
 """So that walks in both directions of time read every frame once."""
 

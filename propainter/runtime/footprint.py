@@ -162,13 +162,13 @@ def generator(frame: Frame, frames: int, core_frames: int, local: int, reference
 def classical(frame: Frame, stage: Stage, frames: int, hole_share: float = 1.0) -> Footprint:
     """Engine classical: always in RAM, in one piece.
 
-    frames: or pairs, with their context. hole_share: of the frame, where it is largest.
+    frames: or pairs, that are held at a time. hole_share: of the frame, where it is largest.
     """
     per_frame, fixed = {
         "estimate_flow": (20.0, 70),
         "complete_flow": (33.0, 65),
-        "propagate_pixels": (5.5 + 28 * hole_share, 65),
-        "refine_frames": (8.5, 75),
+        "propagate_pixels": (1.5 + 30 * hole_share, 75),
+        "refine_frames": (0.0, 85),
     }[stage]
     return Footprint(stage=stage, host_bytes=int(frame.pixels * (per_frame * frames + fixed)) + 1_000_000)
 

@@ -1,6 +1,6 @@
 """Stage refine_frames: what no other frame shows is made up, and the whole is blended in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,15 @@ from propainter.ops.propagation import Pairs
 from propainter.ops.windows import Window, average_windows
 
 
-def refine_frames(propagated: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def refine_frames(propagated: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     """Engine classical: spread the surroundings into what propagation left.
 
     Args:
-        propagated: (T, H, W, 4), RGB and code, as propagate_pixels returns it.
+        propagated: T times (H, W, 4), RGB and code, as propagate_pixels returns them; asked for one by one, so that
+            they need not lie in memory.
 
-    Returns:
-        RGB, (T, H, W, 3); outside the hole the pixels given.
+    Yields:
+        RGB, T times (H, W, 3); outside the hole the pixels given.
     """
     return fill_in_frame(propagated)
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,24 @@ def test_nothing_temporary_stays_behind(store: Store) -> None:
     assert _files(entry_folder(store.root, KEY.stage, KEY.digest)) == [
         "c.0.0.0.0.0", "c.1.0.0.0.0", "c.2.0.0.0.0", "manifest.json", "recipe.json", "zarr.json",
     ]  # fmt: skip
+
+
+def test_frames_that_come_one_by_one_are_written_as_those_of_an_array(store: Store) -> None:
+    store.create(KEY, SPEC, {})
+    assert store.write(KEY, 0, (frame.copy() for frame in FLOW[:4]))
+    assert np.array_equal(store.read(KEY, FrameRange(0, 4)), FLOW[:4])
+
+
+def test_of_frames_whose_making_fails_nothing_is_kept(store: Store) -> None:
+    def failing() -> Iterator[NDArray[Any]]:
+        yield from FLOW[:3]
+        raise ZeroDivisionError
+
+    store.create(KEY, SPEC, {})
+    with pytest.raises(ZeroDivisionError):
+        store.write(KEY, 0, failing())
+    assert store.missing(KEY) == [0, 1, 2]
+    assert _files(store.root / ".tmp") == []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ DATA = Path(__file__).parent / "data"
 def test_propagated_frames_and_the_hole_that_stays_agree_with_the_released_code(name: str) -> None:
     golden = np.load(DATA / f"{name}.npz")
     flow = np.stack([golden["flow_forward"], golden["flow_backward"]], axis=1).astype(np.float32)
-    packed = propagate_pixels(golden["frames"], golden["masks"].astype(np.bool_), flow, engine="propainter")
+    packed = np.stack(
+        [*propagate_pixels(golden["frames"], golden["masks"].astype(np.bool_), flow, engine="propainter")]
+    )
     frames, hole = unpack_propagated(packed)
     expected_hole = golden["masks_updated"].reshape(hole.shape).astype(np.bool_)
     assert 0 < expected_hole.sum() < golden["masks"].sum()

@@ -63,7 +63,7 @@ def run(
     completion = with_synthetic_weights(FLOW_COMPLETION.file_name, FlowCompletion()).to(device, dtype)
     generator = with_synthetic_weights(GENERATOR.file_name, Generator()).to(device, dtype)
     completed = complete_flow(flow, hole, completion)
-    propagated = propagate_pixels(frames, hole, completed, engine="propainter", device=device)
+    propagated = [*propagate_pixels(frames, hole, completed, engine="propainter", device=device)]
     windows, everything = refinement_windows(len(frames)), FrameRange(0, len(frames))
     return flow, refine_frames_in_windows(propagated, hole, completed, windows, everything, generator)
 

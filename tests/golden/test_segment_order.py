@@ -82,8 +82,9 @@ def test_neither_order_nor_company_nor_a_restart_changes_a_bit(
 ) -> None:
     expected = results(run, tmp_path / "first", one_by_one)
     assert len(run.plan["estimate_flow"].segments) == len(run.plan["refine_frames"].segments) == 3
+    cpu = DeviceLease(device="cpu", give_back=lambda: None)
     for module in ("estimate_flow", "complete_flow", "propagate_pixels", "refine_frames"):  # no waiting for the CPU
-        monkeypatch.setattr(f"tasks.{module}.lease", lambda devices: nullcontext(DeviceLease(device="cpu")))
+        monkeypatch.setattr(f"tasks.{module}.lease", lambda devices: nullcontext(cpu))
     for compute in (stage_by_stage_from_the_end_two_at_a_time, last_that_can_be_with_a_restart_halfway):
         for stage, array in results(run, tmp_path / compute.__name__, compute).items():
             assert np.array_equal(array, expected[stage]), (compute.__name__, stage)

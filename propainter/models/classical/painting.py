@@ -4,7 +4,6 @@ written where the surroundings bear them out.
 Points are N: pixels of one frame, by their number in it (row by row). Frames T, rows H, columns W.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -64,22 +63,18 @@ def exposure_step(
     both[both] = ~unsure_there[to_y[both], to_x[both]]
     if not both.any():
         return np.zeros(3, np.float32)
-    here = frame[y[both], x[both], :3].astype(np.float32)
-    there = following[to_y[both], to_x[both], :3].astype(np.float32)
+    here = frame[y[both], x[both]].astype(np.float32)
+    there = following[to_y[both], to_x[both]].astype(np.float32)
     step: Floats = np.median(np.log((there + _DARK) / (here + _DARK)), axis=0).astype(np.float32)
     return step
 
 
-def sample(
-    frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], frame_N: NDArray[np.integer], x_N: Floats, y_N: Floats
-) -> NDArray[np.uint8]:
-    """Colours (N, 3) of frames (H, W, 3 or more) at places inside the picture, by cubic interpolation."""
+def sample(frame: NDArray[np.uint8], x_N: Floats, y_N: Floats) -> NDArray[np.uint8]:
+    """Colours (N, 3) of a frame (H, W, 3) at places inside the picture, by cubic interpolation."""
     out = np.empty((len(x_N), 3), np.uint8)
-    for t in np.unique(frame_N):
-        here = np.flatnonzero(frame_N == t)
-        for some in np.array_split(here, len(here) // _REMAP_LIMIT + 1):
-            places = x_N[None, some], y_N[None, some]
-            out[some] = cv2.remap(frames[t], *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)[0, :, :3]
+    for some in np.array_split(np.arange(len(x_N)), len(x_N) // _REMAP_LIMIT + 1):
+        places = x_N[None, some], y_N[None, some]
+        out[some] = cv2.remap(frame, *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)[0]
     return out
 
 

@@ -5,7 +5,8 @@ go is this module's; what becomes of their colours is painting's.
 Points are N: pixels of one frame, by their number in it (row by row). Frames T, rows H, columns W.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,14 +24,17 @@ from propainter.ops.propagation import HOLE, KNOWN
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 Numbers = NDArray[np.int32]
+Frames = Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+Holes = Sequence[Bools] | Bools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Points:
-    """The pixels of one frame to fill, with a rim. unsure: those of them that must not serve as a source; no other
-    pixel of the frame is."""
+    """The pixels of one frame to fill, with a rim. inside: those of them in the hole; unsure: those that must not serve
+    as a source. No other pixel of the frame is either."""
 
     pixels: Numbers
+    inside: Bools
     unsure: Bools
 
 
@@ -65,62 +69,56 @@ class _Traced:
 
 
 def fill_along_trajectories(
-    frames: Iterable[NDArray[np.uint8]], hole: Bools, flow: Iterable[NDArray[np.float32]], core: slice
-) -> NDArray[np.uint8]:
+    frames: Frames, hole: Holes, flow: Iterable[NDArray[np.float32]], core: slice
+) -> Iterator[NDArray[np.uint8]]:
     """Shapes, units and result as in stages.propagate_pixels; the codes are KNOWN and HOLE alone.
 
-    Frames and flow are asked for once, one after the other. Of the frames that are returned no copy is held.
+    Flow and holes are asked for once, one after the other, and frames four times: for their brightness, for the colours
+    in them ahead and behind, and to be painted. Memory is the points'.
     """
-    wanted = range(len(hole))[core]
-    out = np.empty((len(wanted), *hole.shape[1:], 4), np.uint8)
-    shown: list[NDArray[np.uint8]] = []
-    for t, frame in enumerate(frames):
-        if t in wanted:
-            packed = out[t - wanted.start]
-            cv2.cvtColor(frame, cv2.COLOR_RGB2RGBA, packed)
-            packed[..., 3] = np.where(hole[t], np.uint8(HOLE), np.uint8(KNOWN))
-            frame = packed
-        shown.append(frame)
-    traced = _trace(shown, hole, flow)
-    ways = [_sweep(shown, traced, wanted, hole.shape[1:], way) for way in (1, -1)]
-    # Only now: what is painted must not be sampled.
+    wanted, sides_px = range(len(hole))[core], hole[0].shape
+    traced = _trace(frames, hole, flow)
+    ways = [_collect(frames, _sweep(traced, wanted, sides_px, way)) for way in (1, -1)]
     for t in wanted:
+        points = traced.points[t]
+        inside = np.zeros(sides_px, np.bool_)
+        inside.ravel()[points.pixels[points.inside]] = True
+        packed = np.empty((*sides_px, 4), np.uint8)
+        cv2.cvtColor(frames[t], cv2.COLOR_RGB2RGBA, packed)
+        packed[..., 3] = np.where(inside, np.uint8(HOLE), np.uint8(KNOWN))
         found = [way.pop(t) for way in ways if t in way]
-        if found and hole[t].any():
-            paint(out[t - wanted.start], hole[t], traced.points[t].pixels, found, traced.exposure, t)
-    return out
+        if found and inside.any():
+            paint(packed, inside, points.pixels, found, traced.exposure, t)
+        yield packed
 
 
-def _sweep(
-    frames: list[NDArray[np.uint8]], traced: _Traced, wanted: range, sides_px: tuple[int, ...], way: Literal[1, -1]
-) -> dict[int, Found]:
-    """What the frames ahead (way 1) or behind show for each wanted frame that has one there; steps are used up."""
-    order, steps = (
-        (range(len(frames) - 2, -1, -1), traced.ahead) if way == 1 else (range(1, len(frames)), traced.behind)
-    )
-    found: dict[int, Found] = {}
+def _sweep(traced: _Traced, wanted: range, sides_px: tuple[int, ...], way: Literal[1, -1]) -> dict[int, _Origins]:
+    """Where the points of each wanted frame are seen ahead (way 1) or behind (-1); steps are used up."""
+    count = len(traced.points)
+    order, steps = (range(count - 2, -1, -1), traced.ahead) if way == 1 else (range(1, count), traced.behind)
+    seen: dict[int, _Origins] = {}
     origins = None
     for t in order:
         origins = _follow(steps.pop(t), traced.points[t + way], t + way, origins, sides_px)
         if t in wanted:
-            found[t] = _collect(frames, origins)
-    return found
+            seen[t] = origins
+    return seen
 
 
-def _trace(frames: list[NDArray[np.uint8]], hole: Bools, flow: Iterable[NDArray[np.float32]]) -> _Traced:
+def _trace(frames: Frames, hole: Holes, flow: Iterable[NDArray[np.float32]]) -> _Traced:
     """One pass over the flow, two pairs held at a time: a frame's unsure pixels are known once both pairs that it
     belongs to have been seen."""
     traced = _Traced()
     pairs = iter(flow)
     unsure, unsure_before, before = hole[0].copy(), hole[0], None
-    for t, frame in enumerate(frames):
-        after, unsure_next = None, hole[0]
-        if t < len(frames) - 1:
+    for t, (frame, inside) in enumerate(zip(frames, hole, strict=True)):
+        after, unsure_next = None, inside
+        if t < len(hole) - 1:
             after, unsure_next = next(pairs).copy(), hole[t + 1].copy()
-            _follow_background(after, hole[t : t + 2], (unsure, unsure_next))
-        reach = unsure | near(hole[t], RIM_PX) if hole[t].any() else unsure
+            _follow_background(after, (inside, hole[t + 1]), (unsure, unsure_next))
+        reach = unsure | near(inside, RIM_PX) if inside.any() else unsure
         pixels = np.flatnonzero(reach).astype(np.int32)
-        traced.points.append(_Points(pixels=pixels, unsure=unsure.ravel()[pixels]))
+        traced.points.append(_Points(pixels=pixels, inside=inside.ravel()[pixels], unsure=unsure.ravel()[pixels]))
         if after is not None:
             traced.ahead[t] = _steps(pixels, after[0], after[1])
         if before is None:
@@ -133,10 +131,10 @@ def _trace(frames: list[NDArray[np.uint8]], hole: Bools, flow: Iterable[NDArray[
     return traced
 
 
-def _follow_background(pair_22HW: NDArray[np.float32], hole_2HW: Bools, unsure: tuple[Bools, Bools]) -> None:
+def _follow_background(pair_22HW: NDArray[np.float32], holes: tuple[Bools, Bools], unsure: tuple[Bools, Bools]) -> None:
     """Put the background's flow in the holes' surroundings into a pair, and mark in both frames what moves otherwise
     there: the object's own motion leaking out, or something that passes."""
-    for flow_2HW, hole, marked in zip(pair_22HW, hole_2HW, unsure, strict=True):
+    for flow_2HW, hole, marked in zip(pair_22HW, holes, unsure, strict=True):
         for background in around_holes(flow_2HW, hole):
             here = flow_2HW[:, *background.box]
             error_px2 = squared_length(here - background.flow)
@@ -194,9 +192,19 @@ def _follow(
     return _Origins(frame=frame, place=_Places(x=x, y=y))
 
 
-def _collect(frames: list[NDArray[np.uint8]], origins: _Origins) -> Found:
-    """The colours at the origins."""
-    seen = origins.frame >= 0
-    colours = np.zeros((len(seen), 3), np.uint8)
-    colours[seen] = sample(frames, origins.frame[seen], origins.place.x[seen], origins.place.y[seen])
-    return Found(colours=colours, frame=origins.frame)
+def _collect(frames: Frames, seen: dict[int, _Origins]) -> dict[int, Found]:
+    """The colours at the origins, which are used up: those of a frame go with the last source that it asks."""
+    found: dict[int, Found] = {}
+    asking = defaultdict[int, list[tuple[_Origins, NDArray[np.uint8]]]](list)
+    while seen:
+        t, origins = seen.popitem()
+        found[t] = Found(colours=np.zeros((len(origins.frame), 3), np.uint8), frame=origins.frame)
+        for source in np.unique(origins.frame).tolist():
+            asking[source].append((origins, found[t].colours))
+    asking.pop(-1, None)  # nowhere
+    for source in sorted(asking):
+        frame = frames[source]
+        for origins, colours in asking.pop(source):
+            here = np.flatnonzero(origins.frame == source)
+            colours[here] = sample(frame, origins.place.x[here], origins.place.y[here])
+    return found

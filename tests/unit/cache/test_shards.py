@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import google_crc32c
 import numpy as np
 import pytest
 import zarr
+from numpy.typing import NDArray
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore, StorePath
 
@@ -82,6 +84,21 @@ def test_a_shard_is_byte_for_byte_what_zarr_makes_of_the_whole_segment(storage: 
     array = zarr.AsyncArray(zarr.AsyncArray(document, at).metadata, at, config={"write_empty_chunks": True})
     zarr.Array(array)[...] = flow
     assert b"".join(encode_shard(spec, flow)) == kept["c.0.0.0.0.0"].to_bytes()
+
+
+def test_a_shard_is_begun_before_all_its_frames_are_made() -> None:
+    spec, made = flow_spec(16, 6, 8, 16, "default"), 0
+
+    def frames() -> Iterator[NDArray[np.int16]]:
+        nonlocal made
+        for frame in np.zeros(spec.shape, np.int16):
+            made += 1
+            yield frame
+
+    pieces = encode_shard(spec, frames())
+    assert next(pieces)
+    assert made <= 8
+    assert len([*pieces]) == 15 + 2
 
 
 def test_a_block_that_the_disk_cannot_read_is_a_fault_of_the_file(

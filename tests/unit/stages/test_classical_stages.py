@@ -1,5 +1,9 @@
 """The four middle stages on the engine without weights, on clips that are drawn: a textured plane, a moving camera."""
 
+import weakref
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import cv2
 import numpy as np
 import pytest
@@ -49,8 +53,20 @@ def psnr_db(frames: NDArray[np.uint8], truth: NDArray[np.uint8], where: NDArray[
 
 
 def inpaint(frames: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    flow = complete_flow(estimate_flow(frames), hole)
-    return refine_frames(propagate_pixels(frames, hole, flow))
+    return refine(propagate(frames, hole, complete_flow(estimate_flow(frames), hole)))
+
+
+def propagate(
+    frames: NDArray[np.uint8],
+    hole: NDArray[np.bool_],
+    flow: NDArray[np.float32],
+    engine: Literal["classical", "propainter"] = "classical",
+) -> NDArray[np.uint8]:
+    return np.stack([*propagate_pixels(frames, hole, flow, engine=engine)])
+
+
+def refine(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.stack([*refine_frames(packed)])
 
 
 def test_flow_of_a_pan_is_the_pan_both_ways() -> None:
@@ -123,10 +139,37 @@ def test_trajectories_are_sharper_than_frame_to_frame() -> None:
     frames = with_object(truth, hole)
     flow = complete_flow(estimate_flow(frames), hole)
     scores = {}
-    for engine in ("classical", "propainter"):
-        result = refine_frames(propagate_pixels(frames, hole, flow, engine=engine))
+    engines: tuple[Literal["classical", "propainter"], ...] = ("classical", "propainter")
+    for engine in engines:
+        result = refine(propagate(frames, hole, flow, engine))
         scores[engine] = psnr_db(result, truth, hole)
     assert scores["classical"] > scores["propainter"] + 3
+
+
+def test_propagation_holds_few_frames_at_a_time() -> None:
+    frames, hole = panning(1), square_hole(4)
+    held = most_held = 0
+
+    class OneByOne(Sequence[NDArray[np.uint8]]):
+        def __len__(self) -> int:
+            return FRAMES
+
+        def __getitem__(self, t: Any) -> Any:
+            nonlocal held, most_held
+            frame = frames[t].copy()
+            held += 1
+            most_held = max(most_held, held)
+            weakref.finalize(frame, let_go)
+            return frame
+
+    def let_go() -> None:
+        nonlocal held
+        held -= 1
+
+    flow = complete_flow(estimate_flow(frames), hole)
+    packed = np.stack([*propagate_pixels(OneByOne(), hole, flow)])
+    assert (packed == propagate(frames, hole, flow)).all()
+    assert most_held <= 3
 
 
 def test_a_change_of_exposure_leaves_no_seam() -> None:
@@ -142,7 +185,7 @@ def test_a_change_of_exposure_leaves_no_seam() -> None:
 
 def test_a_hole_that_nothing_ever_uncovers_stays_a_hole_for_refinement() -> None:
     frames, hole = panning(0), square_hole(0)
-    packed = propagate_pixels(frames, hole, complete_flow(estimate_flow(frames), hole))
+    packed = propagate(frames, hole, complete_flow(estimate_flow(frames), hole))
     assert (packed[..., 3] == np.where(hole, HOLE, KNOWN)).all()
     assert (packed[..., :3][~hole] == frames[~hole]).all()
 
@@ -154,7 +197,7 @@ def test_refinement_fills_holes_and_grey_smoothly_and_touches_nothing_else() -> 
     code = np.where(hole, HOLE, KNOWN).astype(np.uint8)
     code[1][hole[1]] = KNOWN_GREY
     packed = np.concatenate([np.where(hole[..., None], 200, frames), code[..., None]], axis=-1).astype(np.uint8)
-    refined = refine_frames(packed)
+    refined = refine(packed)
     assert np.abs(refined.astype(int) - frames).max() <= 2
     assert (refined[~hole] == frames[~hole]).all()
 
@@ -162,9 +205,9 @@ def test_refinement_fills_holes_and_grey_smoothly_and_touches_nothing_else() -> 
 def test_a_frame_that_is_all_hole_shows_the_nearest_known_one() -> None:
     packed = np.zeros((3, 8, 8, 4), np.uint8)
     packed[0, ..., :3], packed[2, ..., :3], packed[1, ..., 3] = 10, 90, HOLE
-    assert (refine_frames(packed)[1] == 10).all()
+    assert (refine(packed)[1] == 10).all()
     packed[..., 3] = HOLE
-    assert (refine_frames(packed) == 128).all()
+    assert (refine(packed) == 128).all()
 
 
 def test_one_frame_and_all_hole_clips_pass_through_every_stage() -> None:

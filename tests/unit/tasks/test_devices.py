@@ -102,6 +102,14 @@ def test_a_lease_ends_with_an_error_in_its_block(locks: Path) -> None:
     assert _is_free(locks, "cpu")
 
 
+def test_a_lease_given_back_early_is_over_and_the_end_of_its_block_takes_nothing_from_the_next(locks: Path) -> None:
+    with lease(["cpu"]) as first:
+        first.give_back()
+        with lease(["cpu"]):
+            first.give_back()
+            assert not _is_free(locks, "cpu")
+
+
 def test_a_lock_folder_that_others_can_write_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "open"
     folder.mkdir()
