@@ -42,7 +42,7 @@ class ReadyConv:
         return cls(weight_OIrs=weight_OIrs, bias_O=bias_O, groups=groups, kernel=kernel)
 
     def __call__(self, image_BIHW: Tensor, padding: tuple[int, int]) -> Tensor:
-        if self.kernel is None:
+        if self.kernel is None or torch.is_grad_enabled():
             return F.conv2d(image_BIHW, self.weight_OIrs, self.bias_O, padding=padding, groups=self.groups)
         return winograd.convolve(image_BIHW, self.kernel, self.bias_O, padding=padding)
 

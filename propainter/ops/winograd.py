@@ -1,17 +1,17 @@
 """Convolutions of stride 1 with fewer multiplications, Winograd's way, on a CPU: winograd.c, if it was compiled.
 
 A tile of results is computed from its pixels as values of polynomials at n points, which are multiplied there. 3x3
-takes 36 multiplications for 4x4 results, not 144; 1x5 and 5x1 take 8 for 4, not 20. 1x1 saves none, but is fast too.
+takes 36 multiplications for 4x4 results, not 144; 1x5 and 5x1 take 10 for 6, not 30. 1x1 saves none, but is fast too.
 
 Axes: B batch, C and O channels in and out, r and s taps, H rows, W columns:
     kernel = prepare(weight_OCrs, groups)
     out_BOHW = convolve(image_BCHW, kernel, bias_O, padding=(1, 1))
 The installation compiles winograd.c where there is a C compiler; `compiled` says whether it did. Of the points that are
-multiples of 1/8 these round least: twice what torch's direct convolution does. Source: Lavin and Gray, CVPR 2016.
+multiples of 1/8 these round least: two to six times what torch's direct convolution does, which the networks' results
+do not show. Source: Lavin and Gray, CVPR 2016.
 """
 
 import ctypes
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,8 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from propainter.ops.compiled import library
+from propainter.ops.threads import share_out
 
-_POINTS = {1: (), 3: (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2), 5: (0, 1, -1, 2, -2, 1 / 2, -1 / 2)}
+_POINTS = {
+    1: (),
+    3: (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2),
+    5: (0, 3 / 8, -3 / 8, 7 / 8, -7 / 8, 3 / 2, -3 / 2, 5 / 2, -5 / 2),
+}
 """For each number of taps; each has a last one, infinity, but a single tap, which needs none."""
 
 _LINE = 16
@@ -157,18 +162,8 @@ def convolve(image_BCHW: Tensor, kernel: Kernel, bias_O: Tensor | None, *, paddi
             )  # fmt: skip
             compiled_library.convolve(ctypes.byref(job), ctypes.c_long(kernel.panel))
 
-    threads = min(torch.get_num_threads(), -(-tiles // at_once))
-    if threads == 1:
-        compute(0, tiles)
-    else:
-        shares = [tiles * share // threads for share in range(threads + 1)]
-        list(_threads(torch.get_num_threads()).map(compute, shares[:-1], shares[1:]))
+    share_out(tiles, compute, fewest=at_once)
     return out_BHWO.permute(0, 3, 1, 2)
-
-
-@cache
-def _threads(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="convolve")
 
 
 @cache

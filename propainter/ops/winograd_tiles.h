@@ -212,12 +212,12 @@ static __attribute__((target(TARGET))) void JOIN(convolve, WIDTH)(const struct j
     const int kind = job->taps_rows * 10 + job->taps_columns;
     switch (job->half ? -kind : kind) {
     case 33: tiles(job, 6, 4, 6, 4, 0); break;
-    case 15: tiles(job, 1, 1, 8, 4, 0); break;
-    case 51: tiles(job, 8, 4, 1, 1, 0); break;
+    case 15: tiles(job, 1, 1, 10, 6, 0); break;
+    case 51: tiles(job, 10, 6, 1, 1, 0); break;
     case 11: tiles(job, 1, 1, 1, 1, 0); break;
     case -33: tiles(job, 6, 4, 6, 4, 1); break;
-    case -15: tiles(job, 1, 1, 8, 4, 1); break;
-    case -51: tiles(job, 8, 4, 1, 1, 1); break;
+    case -15: tiles(job, 1, 1, 10, 6, 1); break;
+    case -51: tiles(job, 10, 6, 1, 1, 1); break;
     case -11: tiles(job, 1, 1, 1, 1, 1); break;
     }
 }

@@ -62,7 +62,7 @@ class CorrelationPyramid:
         """
         B, _, h, w = coordinates_B2hw.shape
         centre_M2 = coordinates_B2hw.permute(0, 2, 3, 1).reshape(B * h * w, 2)
-        if centre_M2.device.type == "cpu" and library() is not None:
+        if centre_M2.device.type == "cpu" and not torch.is_grad_enabled() and library() is not None:
             windows_M324 = _compiled_windows(self._levels, centre_M2.contiguous())
         else:
             windows = [_window(level, centre_M2 / 2**i) for i, level in enumerate(self._levels)]

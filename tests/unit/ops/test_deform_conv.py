@@ -1,13 +1,25 @@
 """Deformable convolution: against its definition, and its two ways of sampling against each other."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from propainter.ops.deform_conv import TAPS, _by_place, _places, _sample_by_bags, _sample_by_grid, deform_conv
+from propainter.ops import deform_conv as module
+from propainter.ops.deform_conv import TAPS, _by_place, _places, _sample_by_grid, _sample_compiled, deform_conv
+
+
+@pytest.fixture(autouse=True, params=["compiled", "torch"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if request.param == "torch":
+        monkeypatch.setattr(module, "library", lambda: None)
+    elif module.library() is None:
+        pytest.skip("installed without a C compiler")
+    with torch.inference_mode():
+        yield
 
 
 def draw(batch: int = 2, channels: int = 8, groups: int = 2, height: int = 6, width: int = 7) -> list[Tensor]:
@@ -60,10 +72,20 @@ def test_a_tap_that_reads_far_outside_reads_nothing() -> None:
         torch.testing.assert_close(out, bias.view(1, -1, 1, 1).expand_as(out), rtol=0, atol=0)
 
 
-def test_both_ways_of_sampling_agree() -> None:
-    image, offset, modulation, _, _ = draw()
+@pytest.mark.parametrize("channels", [6, 16, 32])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_both_ways_of_sampling_agree(channels: int, threads: int) -> None:
+    if module.library() is None:
+        pytest.skip("one way alone")
+    image, offset, modulation, _, _ = draw(channels=channels, height=30, width=20)
     places = (*_places(offset), _by_place(modulation))
-    torch.testing.assert_close(_sample_by_bags(image, *places), _sample_by_grid(image, *places), rtol=0, atol=1e-5)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        sampled = _sample_compiled(image, *places)
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(sampled, _sample_by_grid(image, *places), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float16, 0.004), (torch.bfloat16, 0.03)])
