@@ -10,19 +10,13 @@ from torch.nn import functional as F
 
 from propainter.ops import winograd
 
-_FEWEST_ROWS = 1024
-"""Below, laying out the weights costs what the product saves; kept ready they would double the networks' memory."""
-
 
 def linear(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None) -> Tensor:
-    """As torch.nn.functional.linear, up to rounding."""
-    saves = (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and x.numel() >= _FEWEST_ROWS * x.shape[-1]
-        and not torch.is_grad_enabled()
-        and winograd.compiled()
-    )
+    """As torch.nn.functional.linear, up to rounding; a row is the same bits whatever the others are.
+
+    Weights are laid out at every call: kept ready they would take the networks' memory once more.
+    """
+    saves = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled() and winograd.compiled()
     if not saves:
         return F.linear(x, weight_OC, bias_O)
     image_1C1N = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)

@@ -11,7 +11,7 @@ from typing import Literal
 
 Stage = Literal["estimate_flow", "complete_flow", "propagate_pixels", "refine_frames"]
 
-WEIGHTS_BYTES = 400_000_000
+WEIGHTS_BYTES = 460_000_000
 """All three networks in float32, with what a CPU's convolutions make of their kernels."""
 
 _MARGIN = 1.1
@@ -103,7 +103,7 @@ def raft(frame: Frame, pairs: int) -> Footprint:
     return Footprint(
         stage="estimate_flow",
         host_bytes=frame.pixels * (3 * (pairs + 1) + 16 * pairs),
-        rest_bytes=frame.pixels * 675 + 5_000_000,
+        rest_bytes=frame.pixels * 550 + 1_500_000,
         item_bytes=item_bytes,
         weights_bytes=WEIGHTS_BYTES,
         most=Portion(at_once=most),
@@ -150,7 +150,7 @@ def generator(frame: Frame, frames: int, core_frames: int, local: int, reference
         stage="refine_frames",
         host_bytes=frame.pixels * (frames + 6 * core_frames + 4),
         base_bytes=int(frame.values(65 * window + 32 * local)),
-        rest_bytes=int(frame.values(49 * local + 1460) + 20_000_000),
+        rest_bytes=int(frame.values(49 * local + 1460) + 10_000_000),
         fixed_bytes=int(frame.values(78 * window * padding) + 20_000_000),
         item_bytes=item_bytes,
         kept_bytes=int(frame.values(32.5)),
