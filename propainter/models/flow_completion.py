@@ -175,10 +175,11 @@ class _SpatialConv(nn.Conv3d):
             inputs, outputs, (1, size, size),
             stride=(1, stride, stride), padding=(0, padding, padding), dilation=(1, dilation, dilation),
         )  # fmt: skip
+        self._is_plain = (size, stride, padding, dilation) == (3, 1, 1, 1)
         self._ready = KeptReady()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        if (self.stride[1], self.dilation[1], self.kernel_size[1]) == (1, 1, 3) and not torch.is_grad_enabled():
+        if self._is_plain and not torch.is_grad_enabled():
             ready = self._ready.of(self, lambda: ReadyConv.of(self.weight[:, :, 0], self.bias))
             return ready(x_BCHW, (1, 1))
         return F.conv2d(

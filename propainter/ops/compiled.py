@@ -12,11 +12,14 @@ from pathlib import Path
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """None where it was not compiled, or from other sources than lie here now."""
+    """None where it was not compiled, for another machine, or from other sources than lie here now."""
     spec = find_spec("propainter.ops._compiled")
     if spec is None or spec.origin is None:
         return None
-    found = ctypes.CDLL(spec.origin)
+    try:
+        found = ctypes.CDLL(spec.origin)
+    except OSError:
+        return None
     found.source_digest.restype = ctypes.c_char_p
     digest = source_digest()
     if digest and found.source_digest() != digest.encode():

@@ -1,4 +1,4 @@
-"""Modulated deformable convolution in plain PyTorch.
+"""Modulated deformable convolution, in PyTorch; on a CPU its samples come from deform_conv.c, if that was compiled.
 
 Axes: B batch, C and O channels in and out, G offset groups, K = 9 taps, H rows, W columns, N = H * W places:
     out_BOHW = deform_conv(image_BCHW, offset_BGK2HW, modulation_BGKHW, weight_OC33, bias_O)
@@ -83,7 +83,7 @@ def _sample_by_grid(image_BCHW: Tensor, y_BNGK: Tensor, x_BNGK: Tensor, modulati
 
 
 def _sample_compiled(image_BCHW: Tensor, y_BNGK: Tensor, x_BNGK: Tensor, modulation_BNGK: Tensor) -> Tensor:
-    """(B, N, G, K, C / G) by deform_conv.c, in float32: many times as fast, a place's channels lying side by side."""
+    """(B, N, G, K, C / G) by deform_conv.c, in float32: fast, because a place's channels lie side by side."""
     compiled = library()
     assert compiled is not None, "asked before"
     _, C, H, W = image_BCHW.shape

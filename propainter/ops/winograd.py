@@ -57,7 +57,7 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Axis:
-    """What one axis of a tile needs; float64. The matrices are packed as winograd_tiles.h reads them."""
+    """What one axis of a tile needs; `to_products` and `to_results` packed as winograd_tiles.h reads them."""
 
     results: int
     from_taps_nr: NDArray[np.float64]

@@ -44,7 +44,7 @@ class CorrelationPyramid:
     def __init__(self, volume_BNN: Tensor, rows: int, columns: int) -> None:
         B, N, _ = volume_BNN.shape
         if volume_BNN.device.type == "cpu":
-            volume_BNN = volume_BNN.to(torch.float32)
+            volume_BNN = volume_BNN.to(torch.float32)  # what lookup.c reads
         level = volume_BNN.reshape(B * N, 1, rows, columns)
         self._levels = [level]
         for _ in range(LEVELS - 1):
@@ -71,7 +71,7 @@ class CorrelationPyramid:
 
 
 def _compiled_windows(levels: list[Tensor], centre_M2: Tensor) -> Tensor:
-    """`_window` at every level by lookup.c, ten times as fast."""
+    """`_window` at every level by lookup.c, which reads each patch once."""
     compiled = library()
     assert compiled is not None
     windows_M324 = centre_M2.new_empty(len(centre_M2), LEVELS * _SIDE**2)

@@ -36,7 +36,7 @@ class Encoder(nn.Module):
 
 
 class InstanceNorm(nn.Module):
-    """Each channel of each frame to mean 0 and variance 1; with channels last several times as fast as torch's."""
+    """Each channel of each frame to mean 0 and variance 1; fast where channels are last, which torch's copies."""
 
     def forward(self, x_TCHW: Tensor) -> Tensor:
         x_TNC = x_TCHW.permute(0, 2, 3, 1).flatten(1, 2).to(torch.float32)

@@ -1,24 +1,13 @@
 """Correlation and its lookup: order of the window, levels, edges."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
-from propainter.models.raft import correlation
 from propainter.models.raft.correlation import CorrelationPyramid, correlate
 
 ROWS, COLUMNS = 16, 17
 
-
-@pytest.fixture(autouse=True, params=["compiled", "torch"])
-def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if request.param == "torch":
-        monkeypatch.setattr(correlation, "library", lambda: None)
-    elif correlation.library() is None:
-        pytest.skip("installed without a C compiler")
-    with torch.inference_mode():
-        yield
+pytestmark = pytest.mark.usefixtures("either_way")
 
 
 def ramp_for_one_cell() -> CorrelationPyramid:

@@ -1,25 +1,14 @@
 """Deformable convolution: against its definition, and its two ways of sampling against each other."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from propainter.ops import deform_conv as module
+from propainter.ops.compiled import library
 from propainter.ops.deform_conv import TAPS, _by_place, _places, _sample_by_grid, _sample_compiled, deform_conv
-
-
-@pytest.fixture(autouse=True, params=["compiled", "torch"])
-def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if request.param == "torch":
-        monkeypatch.setattr(module, "library", lambda: None)
-    elif module.library() is None:
-        pytest.skip("installed without a C compiler")
-    with torch.inference_mode():
-        yield
 
 
 def draw(batch: int = 2, channels: int = 8, groups: int = 2, height: int = 6, width: int = 7) -> list[Tensor]:
@@ -44,6 +33,7 @@ def bilinear(image_HW: Tensor, y: float, x: float) -> float:
     return sum(u * v * pixel(image_HW, row, column) for row, u in rows for column, v in columns)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_it_is_its_definition() -> None:
     image, offset, modulation, weight, bias = draw(batch=1, channels=4, height=3, width=4)
     out = deform_conv(image, offset, modulation, weight, bias)
@@ -59,12 +49,14 @@ def test_it_is_its_definition() -> None:
             torch.testing.assert_close(out[0, :, y, x], expected, rtol=0, atol=2e-5)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_without_offsets_it_is_a_convolution() -> None:
     image, offset, modulation, weight, bias = draw()
     out = deform_conv(image, torch.zeros_like(offset), torch.ones_like(modulation), weight, bias)
     torch.testing.assert_close(out, F.conv2d(image, weight, bias, padding=1), rtol=0, atol=2e-5)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_tap_that_reads_far_outside_reads_nothing() -> None:
     image, offset, modulation, weight, bias = draw()
     for far in (-1e9, 1e9):
@@ -72,20 +64,13 @@ def test_a_tap_that_reads_far_outside_reads_nothing() -> None:
         torch.testing.assert_close(out, bias.view(1, -1, 1, 1).expand_as(out), rtol=0, atol=0)
 
 
+@pytest.mark.skipif(library() is None, reason="installed without a C compiler")
 @pytest.mark.parametrize("channels", [6, 16, 32])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_both_ways_of_sampling_agree(channels: int, threads: int) -> None:
-    if module.library() is None:
-        pytest.skip("one way alone")
+@pytest.mark.usefixtures("threads")
+def test_both_ways_of_sampling_agree(channels: int) -> None:
     image, offset, modulation, _, _ = draw(channels=channels, height=30, width=20)
     places = (*_places(offset), _by_place(modulation))
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        sampled = _sample_compiled(image, *places)
-    finally:
-        torch.set_num_threads(before)
-    torch.testing.assert_close(sampled, _sample_by_grid(image, *places), rtol=0, atol=1e-5)
+    torch.testing.assert_close(_sample_compiled(image, *places), _sample_by_grid(image, *places), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float16, 0.004), (torch.bfloat16, 0.03)])

@@ -68,17 +68,11 @@ def test_without_padding_the_sides_lose_a_pixel_each() -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("threads", [1, 3])
-def test_a_place_is_the_same_bits_in_any_batch_and_on_any_thread(threads: int) -> None:
+@pytest.mark.usefixtures("threads")
+def test_a_place_is_the_same_bits_in_any_batch_and_on_any_thread() -> None:
     images, kernel = random(5, 48, 40, 44), winograd.prepare(random(80, 48, 3, 3, seed=1))
     alone = [winograd.convolve(image[None], kernel, None, padding=(1, 1)) for image in images]
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        together = winograd.convolve(images, kernel, None, padding=(1, 1))
-    finally:
-        torch.set_num_threads(before)
-    assert torch.equal(together, torch.cat(alone))
+    assert torch.equal(winograd.convolve(images, kernel, None, padding=(1, 1)), torch.cat(alone))
 
 
 @torch.inference_mode()
@@ -99,15 +93,10 @@ def test_a_layer_follows_weights_that_are_loaded_later() -> None:
         torch.testing.assert_close(layer(image), 2 * before, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_layers_are_torchs_convolutions_with_and_without_the_library(
-    compiled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not compiled:
-        monkeypatch.setattr(winograd, "library", lambda: None)
+def test_layers_are_torchs_convolutions_with_and_without_the_library(either_way: None) -> None:
     layer, pointwise, image = Conv3x3(64, 32), Conv1x1(64, 32), random(1, 64, 40, 40)
-    direct, mixed = layer(image).detach(), pointwise(image).detach()  # gradients are on: torch's own
-    with torch.inference_mode():
-        torch.testing.assert_close(layer(image), direct, rtol=0, atol=1e-5)
-        torch.testing.assert_close(layer.inside(image), direct[:, :, 1:-1, 1:-1], rtol=0, atol=1e-5)
-        torch.testing.assert_close(pointwise(image), mixed, rtol=0, atol=1e-5)
+    direct = F.conv2d(image, layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(layer(image), direct, rtol=0, atol=1e-5)
+    torch.testing.assert_close(layer.inside(image), direct[:, :, 1:-1, 1:-1], rtol=0, atol=1e-5)
+    mixed = F.conv2d(image, pointwise.weight, pointwise.bias)
+    torch.testing.assert_close(pointwise(image), mixed, rtol=0, atol=1e-5)
