@@ -9,7 +9,7 @@ one full of zeros, and its event loop costs ten times a frame's decoding.
 import errno
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -50,7 +50,7 @@ class Look:
     fault: str | None
 
 
-def encode_shard(spec: ArraySpec, frames: Iterable[NDArray[Any]]) -> Iterator[bytes]:
+def encode_shard(spec: ArraySpec, frames: Iterable[NDArray[Any]]) -> Generator[bytes]:
     """The shard file of one segment, piece by piece; it depends on the frames and the layout, not on where it lies.
 
     frames: of the segment, one by one; while some are encoded the next are asked for.

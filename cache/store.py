@@ -9,7 +9,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -168,7 +168,9 @@ class Store:
         """
         spec = self._array_spec(key)
         target = self._segment(key, spec, segment)
-        return self._commit(target, encode_shard(spec, _checked(target, spec, frames)))
+        # Closed even where the disk is full: the error would keep the encoder's thread.
+        with closing(encode_shard(spec, _checked(target, spec, frames))) as pieces:
+            return self._commit(target, pieces)
 
     def read_blob(self, key: StageKey, segment: int) -> bytes:
         """One segment of an entry of blobs. Raises as `read`."""

@@ -2,7 +2,8 @@
 sizes; and frames written as they are computed."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -71,7 +72,8 @@ def compute_segment(
     The device is given back as soon as the last frame is computed: others need not wait until it is written.
 
     Args:
-        make: the frames, all in one; or an iterator, which computes each when it is asked for.
+        make: the frames, all in one; or an iterator, which computes each when it is asked for and is closed where it
+            cannot be written.
     """
     plan, job = run.plan[stage], Job.of(run, held.device)
     started = time.perf_counter()
@@ -82,19 +84,25 @@ def compute_segment(
         held.give_back()
         seconds = time.perf_counter() - started
 
-    def frames(portion: Portion) -> Iterator[NDArray[Any]]:
+    def one_by_one(made: Iterator[NDArray[Any]]) -> Generator[NDArray[Any]]:
+        yield from made
+        computed()
+
+    def work(portion: Portion) -> Iterable[NDArray[Any]] | None:
+        """The frames that are still to be written: if that fails they are not computed again, without a device."""
         made = make(portion)
-        if not isinstance(made, Iterator):
-            computed()
-            yield from made
-        else:
-            yield from made
-            computed()
+        if isinstance(made, Iterator):
+            with closing(one_by_one(made)) as frames:
+                run.store.write(plan.key, index, frames)
+            return None
+        computed()
+        return made
 
-    def write(portion: Portion) -> bool:
-        return run.store.write(plan.key, index, frames(portion))
-
-    _, notices = within_memory(job, footprint(job), write, sharing=len(run.devices))
+    made, notices = within_memory(job, footprint(job), work, sharing=len(run.devices))
+    if made is not None:
+        run.store.write(plan.key, index, made)
+        del made
+        return_freed_memory()
     return Done(seconds=seconds, bytes=plan.array_bytes(index), notices=notices)
 
 
@@ -114,7 +122,7 @@ def within_memory(
     """
     budget = budget_for(job.device, job.settings.memory, sharing=sharing)
     if job.settings.engine == "classical":
-        # Arrays of a segment, and not what is worked on for one pair of frames.
+        # Not what is worked on for one pair of frames, which is made again and again.
         return_blocks_over(_PAIR_BYTES_PER_PX * job.height_px * job.width_px)
     elif job.device == "cpu":
         # The networks' maps are as large, and made again and again.
