@@ -10,9 +10,10 @@ enum { ROWS = 6, LINE = 16 }; /* tiles multiplied at a time; floats of a cache l
 
 #define UNROLL _Pragma("GCC unroll 8")
 
-/* As in winograd.py. Steps are in elements; tiles `first` to `last` are computed, `at_once` of them at a time. */
+/* As in winograd.py; `zeros` is a pixel of them. Steps are in elements; tiles `first` to `last` are computed, `at_once`
+ * at a time. */
 struct job {
-    const char *image;
+    const char *image, *zeros;
     const float *weights, *bias;
     char *out;
     float *scratch;

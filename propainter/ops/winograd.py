@@ -70,7 +70,7 @@ class _Job(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in (
-            "image", "weights", "bias", "out", "scratch", "row_factors", "column_factors", "row_powers",
+            "image", "zeros", "weights", "bias", "out", "scratch", "row_factors", "column_factors", "row_powers",
             "column_powers")),
         *((name, ctypes.c_long) for name in (
             "half", "taps_rows", "taps_columns", "height", "width", "inputs", "image_step", "out_height", "out_width",
@@ -141,6 +141,7 @@ def convolve(image_BCHW: Tensor, kernel: Kernel, bias_O: Tensor | None, *, paddi
     products = len(rows.from_taps_nr) * len(columns.from_taps_nr)
     tile_floats = products * sum(-(-channels // _LINE) * _LINE for channels in (kernel.inputs, kernel.outputs))
     at_once = max(_FEWEST_TILES, _CACHE_BYTES // (4 * tile_floats) // _ROWS * _ROWS)
+    zeros = torch.zeros(-(-kernel.inputs // _LINE) * _LINE)
     group_floats, size = len(kernel.panels) // kernel.groups, image_BCHW.element_size()
 
     def compute(first: int, last: int) -> None:
@@ -149,6 +150,7 @@ def convolve(image_BCHW: Tensor, kernel: Kernel, bias_O: Tensor | None, *, paddi
         for group in range(kernel.groups):
             job = _Job(
                 image=image_BHWC.data_ptr() + group * kernel.inputs * size,
+                zeros=zeros.data_ptr(),
                 weights=kernel.panels.data_ptr() + group * group_floats * 4,
                 bias=None if bias is None else bias.data_ptr() + group * kernel.outputs * 4,
                 out=out_BHWO.data_ptr() + group * kernel.outputs * size,

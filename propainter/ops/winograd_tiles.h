@@ -154,16 +154,22 @@ INLINE void tiles(const struct job *job, const int nr, const int mr, const int n
             const long image = (first + t) / across / down;
             const long row = (first + t) / across % down * mr - job->pad_rows;
             const long column = (first + t) % across * mc - job->pad_columns;
+            const long pixel = job->image_step * size, line = job->width * pixel;
+            const char *corner = job->image + (image * job->height + row) * line + column * pixel, *from[nr * nc];
+            for (int i = 0; i < nr; i++)
+                for (int j = 0; j < nc; j++) {
+                    const long y = row + i, x = column + j;
+                    const int inside = y >= 0 && y < job->height && x >= 0 && x < job->width;
+                    from[i * nc + j] = inside ? corner + i * line + j * pixel : job->zeros;
+                }
             for (long c = 0; c < job->inputs; c += WIDTH) {
-                vec pixels[nr * nc], half_way[nr * nc], products[nr * nc];
+                /* What the next tile reads and this one does not, asked for early: the processor foresees no tiles. */
                 for (int i = 0; i < nr; i++)
-                    for (int j = 0; j < nc; j++) {
-                        const long y = row + i, x = column + j;
-                        const int inside = y >= 0 && y < job->height && x >= 0 && x < job->width;
-                        const long place = ((image * job->height + y) * job->width + x) * job->image_step + c;
-                        pixels[i * nc + j] =
-                            inside ? load(job->image + place * size, job->inputs - c, half) : (vec){0};
-                    }
+                    for (int j = nc; j < nc + mc; j++)
+                        __builtin_prefetch(corner + i * line + j * pixel + c * size);
+                vec pixels[nr * nc], half_way[nr * nc], products[nr * nc];
+                for (int p = 0; p < N; p++)
+                    pixels[p] = load(from[p] + c * size, job->inputs - c, half);
                 for (int j = 0; j < nc; j++)
                     to_products(nr, nc, pixels + j, half_way + j, job->row_factors);
                 for (int i = 0; i < nr; i++)
@@ -187,7 +193,14 @@ INLINE void tiles(const struct job *job, const int nr, const int mr, const int n
         for (long t = 0; t < count; t++) {
             const long image = (first + t) / across / down;
             const long row = (first + t) / across % down * mr, column = (first + t) % across * mc;
+            const long pixel = job->out_step * size, line = job->out_width * pixel;
+            const long below = job->out_height - row < mr ? job->out_height - row : mr;
+            const long beside = job->out_width - column < mc ? job->out_width - column : mc;
+            char *corner = job->out + (image * job->out_height + row) * line + column * pixel;
             for (long o = 0; o < job->outputs; o += WIDTH) {
+                for (int i = 0; i < below; i++)
+                    for (int j = 0; j < beside; j++)
+                        __builtin_prefetch(corner + i * line + j * pixel + (o + WIDTH) * size, 1);
                 vec products[nr * nc], half_way[mr * nc], results[mr * mc];
                 for (int p = 0; p < N; p++)
                     products[p] = *(const vec *)(out + p * out_step + t * outputs + o);
@@ -196,12 +209,10 @@ INLINE void tiles(const struct job *job, const int nr, const int mr, const int n
                 for (int i = 0; i < mr; i++)
                     to_results(nc, mc, 1, half_way + i * nc, results + i * mc, 1, job->column_powers);
                 const vec bias = job->bias ? load((const char *)(job->bias + o), job->outputs - o, 0) : (vec){0};
-                for (int i = 0; i < mr && row + i < job->out_height; i++)
-                    for (int j = 0; j < mc && column + j < job->out_width; j++) {
-                        const long place =
-                            ((image * job->out_height + row + i) * job->out_width + column + j) * job->out_step + o;
-                        store(job->out + place * size, results[i * mc + j] + bias, job->outputs - o, half);
-                    }
+                for (int i = 0; i < below; i++)
+                    for (int j = 0; j < beside; j++)
+                        store(
+                            corner + i * line + j * pixel + o * size, results[i * mc + j] + bias, job->outputs - o, half);
             }
         }
     }
