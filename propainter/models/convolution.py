@@ -54,6 +54,8 @@ class KeptReady:
         self._made: tuple[object, Any] | None = None
 
     def of(self, layer: nn.Module, make: Callable[[], Ready]) -> Ready:
+        if torch.is_grad_enabled():
+            return make()  # what gradients flow through is not to be kept
         loaded = tuple((w.data_ptr(), None if w.is_inference() else w._version) for w in layer.parameters())
         if self._made is None or self._made[0] != loaded:
             self._made = loaded, make()

@@ -4,6 +4,7 @@ Axes: T frames, R and S token rows and columns, C channels, h and w rows and col
 S = w / 3, rounded up:
     map_TChw = fold(patches_TRS77C, h, w)
     tokens_TRSO = embed(map_TChw, weight_OP, bias_O)        P = C * 7 * 7, the order of torch's unfold
+    map_TChw = spread(tokens_TRSO, to_patches(weight_PO, bias_P), h, w)
 """
 
 import functools
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from propainter.ops.linear import linear
+from propainter.ops.linear import ReadyLinear
 
 SIDE = 7
 STRIDE = 3
@@ -31,13 +32,16 @@ def embed(map_TChw: Tensor, weight_OP: Tensor, bias_O: Tensor) -> Tensor:
     return tokens_TORS.permute(0, 2, 3, 1)
 
 
-def spread(tokens_TRSO: Tensor, weight_PO: Tensor, bias_P: Tensor, h: int, w: int) -> Tensor:
-    """A linear layer to patches, then fold: the sum of what overlaps, (T, C, h, w), channels last in memory."""
+def to_patches(weight_PO: Tensor, bias_P: Tensor) -> ReadyLinear:
+    """A linear layer to patches as `spread` takes it; once for many calls."""
     # Channels last within a patch, so that fold adds long contiguous runs.
     weight = weight_PO.unflatten(0, (-1, SIDE * SIDE)).transpose(0, 1).flatten(0, 1)
-    bias = bias_P.view(-1, SIDE * SIDE).t().flatten()
-    patches_TRS77C = linear(tokens_TRSO.contiguous(), weight, bias).unflatten(3, (SIDE, SIDE, -1))
-    return fold(patches_TRS77C, h, w)
+    return ReadyLinear.of(weight, bias_P.view(-1, SIDE * SIDE).t().flatten())
+
+
+def spread(tokens_TRSO: Tensor, layer: ReadyLinear, h: int, w: int) -> Tensor:
+    """Tokens to patches, then fold: the sum of what overlaps, (T, C, h, w), channels last in memory."""
+    return fold(layer(tokens_TRSO.contiguous()).unflatten(3, (SIDE, SIDE, -1)), h, w)
 
 
 def fold(patches_TRS77C: Tensor, h: int, w: int) -> Tensor:

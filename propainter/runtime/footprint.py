@@ -11,7 +11,7 @@ from typing import Literal
 
 Stage = Literal["estimate_flow", "complete_flow", "propagate_pixels", "refine_frames"]
 
-WEIGHTS_BYTES = 460_000_000
+WEIGHTS_BYTES = 500_000_000
 """All three networks in float32, with what a CPU's convolutions make of their kernels."""
 
 _MARGIN = 1.1

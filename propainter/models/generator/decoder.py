@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from propainter.models.alignment import FEATURES
-from propainter.models.convolution import Conv3x3
+from propainter.models.convolution import Conv3x3, KeptReady
 from propainter.models.upsample_conv import UpsampleConv
-from propainter.ops.patches import SIDE, STRIDE, spread
+from propainter.ops.patches import SIDE, STRIDE, spread, to_patches
 from propainter.ops.regions import Region, Span, conv, crop, double
 
 _SLOPE = 0.2
@@ -64,6 +64,7 @@ class SoftComposition(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.embedding = nn.Linear(channels, FEATURES * SIDE**2)
+        self._to_patches = KeptReady()
         self.bias_conv = Conv3x3(FEATURES, FEATURES)
 
     def forward(self, tokens_1RSC: Tensor, features_1Chw: Tensor, wanted: Region) -> Tensor:
@@ -73,7 +74,8 @@ class SoftComposition(nn.Module):
         tokens = tokens_1RSC[:, rows.start : rows.stop, columns.start : columns.stop]
         covered = Region(_places_under(rows, read.rows.size), _places_under(columns, read.columns.size))
         h, w = (span.stop - span.start for span in (covered.rows, covered.columns))
-        spread_1Chw = spread(tokens, self.embedding.weight, self.embedding.bias, h, w)
+        layer = self._to_patches.of(self.embedding, lambda: to_patches(self.embedding.weight, self.embedding.bias))
+        spread_1Chw = spread(tokens, layer, h, w)
         summed = conv(spread_1Chw, self.bias_conv.inside, covered, wanted)
         return summed + crop(features_1Chw, Region.whole(*features_1Chw.shape[-2:]), wanted)
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from propainter.models.convolution import KeptReady
 from propainter.models.generator.attention import SparseAttention, Windows
-from propainter.ops.patches import SIDE, embed, overlap_11hw, spread
+from propainter.ops.patches import SIDE, embed, overlap_11hw, spread, to_patches
 
 CHANNELS = 512
 BLOCKS = 8
@@ -79,9 +80,11 @@ class _FeedForward(nn.Module):
         hidden = _HIDDEN * SIDE**2
         self.fc1 = nn.Sequential(nn.Linear(CHANNELS, hidden))
         self.fc2 = nn.Sequential(nn.GELU(), nn.Linear(hidden, CHANNELS))
+        self._to_patches = KeptReady()
 
     def forward(self, tokens_TRSC: Tensor, sides: tuple[int, int]) -> Tensor:
-        map_T40hw = spread(tokens_TRSC, *_weight_and_bias(self.fc1[0]), *sides)
+        layer = self._to_patches.of(self.fc1, lambda: to_patches(*_weight_and_bias(self.fc1[0])))
+        map_T40hw = spread(tokens_TRSC, layer, *sides)
         mean_T40hw = map_T40hw / overlap_11hw(*sides, map_T40hw.device).to(map_T40hw.dtype)
         return embed(F.gelu(mean_T40hw), *_weight_and_bias(self.fc2[1]))
 

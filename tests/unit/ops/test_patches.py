@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from propainter.ops.patches import PADDING, SIDE, STRIDE, embed, fold, overlap_11hw, spread, token_sides
+from propainter.ops.patches import PADDING, SIDE, STRIDE, embed, fold, overlap_11hw, spread, to_patches, token_sides
 
 SIDES = [(6, 9), (8, 10), (7, 3), (2, 4)]
 
@@ -31,7 +31,7 @@ def test_spread_is_a_linear_layer_and_fold(h: int, w: int) -> None:
     tokens, weight, bias = torch.randn(2, *token_sides(h, w), 6), torch.randn(4 * SIDE**2, 6), torch.randn(4 * SIDE**2)
     columns = F.linear(tokens, weight, bias).flatten(1, 2).transpose(1, 2)
     expected = F.fold(columns, (h, w), SIDE, stride=STRIDE, padding=PADDING)
-    torch.testing.assert_close(spread(tokens, weight, bias, h, w), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(spread(tokens, to_patches(weight, bias), h, w), expected, rtol=0, atol=1e-4)
 
 
 def test_overlap_counts_the_patches_over_each_place() -> None:
