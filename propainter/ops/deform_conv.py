@@ -12,13 +12,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from propainter.ops.compiled import library
-from propainter.ops.linear import linear
+from propainter.ops.linear import ReadyLinear
 from propainter.ops.threads import share_out
 
 TAPS = 9
 
 _FEWEST_PLACES = 256
 """Worth a thread."""
+
+_PLACES_AT_ONCE = 16384
+"""Samples are nine times what they are taken from, 75 MB for so many places of 128 channels; fewer take longer."""
 
 
 def deform_conv(
@@ -40,11 +43,20 @@ def deform_conv(
     weight_OGKc = weight_OC33.reshape(len(weight_OC33), G, -1, TAPS).transpose(2, 3)
     y_BNGK, x_BNGK = _places(offset_BGK2HW)
     modulation_BNGK = _by_place(modulation_BGKHW)
-    in_c = image_BCHW.device.type == "cpu" and not torch.is_grad_enabled() and library() is not None
-    sample = _sample_compiled if in_c else _sample_by_grid
-    samples_BNGKc = sample(image_BCHW, y_BNGK, x_BNGK, modulation_BNGK)
-    out_BNO = linear(samples_BNGKc.flatten(2), weight_OGKc.flatten(1), bias_O)
+    layer = ReadyLinear.of(weight_OGKc.flatten(1), bias_O)
     B, _, H, W = image_BCHW.shape
+    if image_BCHW.device.type == "cpu" and not torch.is_grad_enabled() and library() is not None:
+        image_BHWC = image_BCHW.permute(0, 2, 3, 1).to(torch.float32).contiguous()
+        out_BNO = image_BCHW.new_empty(B, H * W, len(weight_OC33))
+        for b in range(B):
+            for first in range(0, H * W, _PLACES_AT_ONCE):
+                part = slice(first, first + _PLACES_AT_ONCE)
+                samples_NGKc = _sample_compiled(
+                    image_BHWC[b], y_BNGK[b, part], x_BNGK[b, part], modulation_BNGK[b, part]
+                )
+                out_BNO[b, part] = layer(samples_NGKc.flatten(1).to(image_BCHW.dtype))
+    else:
+        out_BNO = layer(_sample_by_grid(image_BCHW, y_BNGK, x_BNGK, modulation_BNGK).flatten(2))
     return out_BNO.view(B, H, W, -1).permute(0, 3, 1, 2)
 
 
@@ -82,25 +94,24 @@ def _sample_by_grid(image_BCHW: Tensor, y_BNGK: Tensor, x_BNGK: Tensor, modulati
     return samples_BNGKc.to(image_BCHW.dtype) * modulation_BNGK[..., None]
 
 
-def _sample_compiled(image_BCHW: Tensor, y_BNGK: Tensor, x_BNGK: Tensor, modulation_BNGK: Tensor) -> Tensor:
-    """(B, N, G, K, C / G) by deform_conv.c, in float32: fast, because a place's channels lie side by side."""
+def _sample_compiled(image_HWC: Tensor, y_NGK: Tensor, x_NGK: Tensor, modulation_NGK: Tensor) -> Tensor:
+    """(N, G, K, C / G) by deform_conv.c: fast, because a place's channels lie side by side. Any places, in float32."""
     compiled = library()
     assert compiled is not None, "asked before"
-    _, C, H, W = image_BCHW.shape
-    B, N, G, _ = y_BNGK.shape
-    image_BHWC = image_BCHW.permute(0, 2, 3, 1).to(torch.float32).contiguous()
-    y, x, modulation = (part.to(torch.float32).contiguous() for part in (y_BNGK, x_BNGK, modulation_BNGK))
-    out_BNGKc = image_BHWC.new_empty(B, N, G, TAPS, C // G)
+    H, W, C = image_HWC.shape
+    N, G, _ = y_NGK.shape
+    y, x, modulation = (part.to(torch.float32).contiguous() for part in (y_NGK, x_NGK, modulation_NGK))
+    out_NGKc = image_HWC.new_empty(N, G, TAPS, C // G)
     job = _Job(
-        *(part.data_ptr() for part in (image_BHWC, y, x, modulation, out_BNGKc)),
-        height=H, width=W, places=N, groups=G, taps=TAPS, channels=C // G,
+        *(part.data_ptr() for part in (image_HWC, y, x, modulation, out_NGKc)),
+        height=H, width=W, groups=G, taps=TAPS, channels=C // G,
     )  # fmt: skip
 
     def compute(first: int, last: int) -> None:
         compiled.sample(ctypes.byref(job), ctypes.c_long(first), ctypes.c_long(last))
 
-    share_out(B * N, compute, fewest=_FEWEST_PLACES)
-    return out_BNGKc.to(image_BCHW.dtype)
+    share_out(N, compute, fewest=_FEWEST_PLACES)
+    return out_NGKc
 
 
 class _Job(ctypes.Structure):
@@ -108,5 +119,5 @@ class _Job(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("image", "y", "x", "strength", "out")),
-        *((name, ctypes.c_long) for name in ("height", "width", "places", "groups", "taps", "channels")),
+        *((name, ctypes.c_long) for name in ("height", "width", "groups", "taps", "channels")),
     )
