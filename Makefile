@@ -28,6 +28,7 @@ lint: $(INSTALLED)
 # On a machine with a GPU: the engine's tests there, then seconds per frame and memory at three sizes and two precisions.
 bench-gpu: $(INSTALLED)
 	PROPAINTER_REQUIRE_GPU=1 $(BIN)/python -m pytest tests/golden/test_on_gpu.py
+	$(BIN)/python -m benchmarks.bench_deform_conv --device cuda
 	for size in "240 432" "480 856" "720 1280"; do for precision in fp32 fp16; do \
 		set -- $$size; echo "$$2x$$1 $$precision"; \
 		$(BIN)/python -m benchmarks.bench_engine --device cuda --height $$1 --width $$2 --precision $$precision || exit 1; \

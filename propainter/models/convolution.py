@@ -17,8 +17,8 @@ from propainter.ops.linear import linear
 
 Ready = TypeVar("Ready")
 
-_FEWEST_CHANNELS = 16
-"""Of a group, in and out: below, most of a vector would be empty."""
+_FEWEST_INPUTS = 16
+"""Of a group: below, most of a vector would be empty. Few outputs torch computes no better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class ReadyConv:
         saves = (
             weight_OIrs.device.type == "cpu"
             and weight_OIrs.dtype in (torch.float32, torch.bfloat16)
-            and min(len(weight_OIrs) // groups, weight_OIrs.shape[1]) >= _FEWEST_CHANNELS
+            and weight_OIrs.shape[1] >= _FEWEST_INPUTS
             and winograd.compiled()
         )
         kernel = winograd.prepare(weight_OIrs, groups) if saves else None

@@ -48,7 +48,8 @@ INLINE void store(char *to, const vec value, const long left, const int half)
     } else if (left >= WIDTH)
         *(loose *)to = value;
     else
-        memcpy(to, &value, left * 4);
+        for (long c = 0; c < left; c++)
+            ((float *)to)[c] = value[c];
 }
 
 /* n pixels in a line, `step` apart, to n products. The points but 0 and infinity come in pairs p and -p, whose
