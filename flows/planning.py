@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.progress import progress
-from propainter.core.errors import SettingsError, ShapeError
+from propainter.core.errors import SettingsError
 from propainter.core.settings import Settings
 from propainter.media.encode_spec import EncodeSpec, plan_encoding
 from propainter.models.raft.network import MIN_SIDE_PX
@@ -13,7 +13,7 @@ from propainter.runtime.precision import require_precision
 from tasks.complete_flow import plan_complete_flow
 from tasks.devices import resolve_devices
 from tasks.encode_video import plan_encode_video
-from tasks.estimate_flow import plan_estimate_flow
+from tasks.estimate_flow import plan_estimate_flow, require_network_size
 from tasks.extract_frames import plan_extract_frames
 from tasks.find_cuts import find_cuts
 from tasks.inspect_inputs import follow_shots
@@ -99,20 +99,15 @@ def choose_engine(settings: Settings, inputs: Inputs, weights: Path) -> tuple[Se
         return settings, inputs
     note = None
     height_px, width_px = inputs.geometry.height_px, inputs.geometry.width_px
-    too_small = min(height_px, width_px) < MIN_SIDE_PX
     if len(inputs.clip) == 1:
         note = "Engine classical: a single frame has no neighbours to take anything from."
     elif settings.engine == "auto" and not are_installed(weights):
         note = f"Engine classical: there are no ProPainter weights in {weights}; `propainter weights fetch` gets them."
-    elif settings.engine == "auto" and too_small:
+    elif settings.engine == "auto" and min(height_px, width_px) < MIN_SIDE_PX:
         note = f"Engine classical: {width_px}x{height_px} is too small for the networks ({MIN_SIDE_PX} pixels a side)."
     if note is not None:
         return replace(settings, engine="classical"), replace(inputs, notices=(*inputs.notices, note))
-    if too_small:
-        raise ShapeError(
-            f"{width_px}x{height_px} is too small for the optical flow network: both sides must be at least "
-            f"{MIN_SIDE_PX} pixels. Give a larger --width and --height, or --engine classical."
-        )
+    require_network_size(inputs.geometry)
     return replace(settings, engine="propainter"), inputs
 
 

@@ -10,9 +10,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cache.layout import flow_spec
+from propainter.core.errors import ShapeError
 from propainter.core.frames import FrameRange
+from propainter.core.geometry import Geometry
 from propainter.core.settings import Settings
 from propainter.models.checkpoints import RAFT
+from propainter.models.raft.network import MIN_SIDE_PX
 from propainter.runtime import footprint
 from propainter.runtime.footprint import Footprint, Portion
 from propainter.stages.estimate_flow import estimate_flow as stage
@@ -32,6 +35,19 @@ SEGMENT_PAIRS = 16
 def frames_of(pairs: FrameRange) -> FrameRange:
     """The frames that these pairs lie between."""
     return FrameRange(pairs.start, pairs.stop + 1)
+
+
+def require_network_size(geometry: Geometry) -> None:
+    """Refuse what the learned engine cannot work on.
+
+    Raises:
+        ShapeError: a side is too small for the networks.
+    """
+    if min(geometry.height_px, geometry.width_px) < MIN_SIDE_PX:
+        raise ShapeError(
+            f"{geometry.width_px}x{geometry.height_px} is too small for the optical flow network: both sides must be "
+            f"at least {MIN_SIDE_PX} pixels. Give a larger --width and --height, or --engine classical."
+        )
 
 
 def plan_estimate_flow(inputs: Footage, settings: Settings, weights: Weights | None, upstream: Plan) -> StagePlan:

@@ -17,18 +17,18 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cache.digests import ClipRecord
-from propainter.core.errors import MediaError, ShapeError
+from propainter.core.errors import MediaError
 from propainter.core.frames import FrameRange
 from propainter.core.settings import Settings
 from propainter.media.dataset import Clip, files_of, stamp_of
 from propainter.media.source import open_source
-from propainter.models.raft.network import MIN_SIDE_PX, LastFrame, Raft
+from propainter.models.raft.network import LastFrame, Raft
 from propainter.runtime.footprint import Portion
 from propainter.stages.estimate_flow import estimate_flow as stage
 from propainter.stages.extract_frames import extract_frames
 from tasks import networks
 from tasks.devices import lease
-from tasks.estimate_flow import frames_of, memory_of, plan_estimate_flow
+from tasks.estimate_flow import frames_of, memory_of, plan_estimate_flow, require_network_size
 from tasks.extract_frames import plan_extract_frames
 from tasks.flow_storage import to_storage
 from tasks.footage import WholeClip
@@ -72,11 +72,8 @@ def plan_clip(clip: Clip, record: ClipRecord, stamp: str, weights: Weights | Non
         ShapeError: the clip is too small for the engine.
     """
     geometry = geometry_of(record.height_px, record.width_px, settings)
-    if weights is not None and min(geometry.height_px, geometry.width_px) < MIN_SIDE_PX:
-        raise ShapeError(
-            f"{geometry.width_px}x{geometry.height_px} is too small for the optical flow network: both sides must be "
-            f"at least {MIN_SIDE_PX} pixels. Give a larger --width and --height, or --engine classical."
-        )
+    if weights is not None:
+        require_network_size(geometry)
     frames = WholeClip(content_digest=record.content_digest, geometry=geometry, clip=FrameRange(0, record.frames))
     extracted = {"extract_frames": plan_extract_frames(frames, settings)}
     plan = plan_estimate_flow(frames, settings, weights, extracted)
