@@ -1,13 +1,18 @@
 """Winograd's convolution against torch's on the layers that the engine spends its time in, at 432x240.
 
     python benchmarks/bench_convolution.py
+    ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/bench_convolution.py --avx2
 
-One thread; the least CPU time of five calls each. Shares are of torch's time in float32; errors are root mean squares
-against double precision, for results of about 1. Needs the package propainter alone, compiled.
+The second is what processors without AVX-512 do. One thread; the least CPU time of five calls each. Shares are of
+torch's time in float32; errors are root mean squares against double precision, for results of about 1. Needs the
+package propainter alone, compiled.
 """
 
+import argparse
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -70,5 +75,8 @@ def least_s(call: Callable[[torch.dtype], object], dtype: torch.dtype) -> float:
 
 
 if __name__ == "__main__":
-    with torch.inference_mode():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--avx2", action="store_true")
+    narrow = patch.object(winograd, "widest_panel", return_value=16) if parser.parse_args().avx2 else nullcontext()
+    with torch.inference_mode(), narrow:
         main()

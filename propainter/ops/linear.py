@@ -16,7 +16,7 @@ from propainter.ops import winograd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyLinear:
-    """Weights laid out once for many calls; they are one of the two, and a row is the same bits whatever the others."""
+    """Weights as the faster way takes them, laid out once. A row is the same bits whatever the others are."""
 
     weight: Tensor | winograd.Kernel
     bias_O: Tensor | None
