@@ -36,13 +36,14 @@ class ReadyConv:
             weight_OIrs.device.type == "cpu"
             and weight_OIrs.dtype in (torch.float32, torch.bfloat16)
             and weight_OIrs.shape[1] >= _FEWEST_INPUTS
+            and not torch.is_grad_enabled()
             and winograd.compiled()
         )
         kernel = winograd.prepare(weight_OIrs, groups) if saves else None
         return cls(weight_OIrs=weight_OIrs, bias_O=bias_O, groups=groups, kernel=kernel)
 
     def __call__(self, image_BIHW: Tensor, padding: tuple[int, int]) -> Tensor:
-        if self.kernel is None or torch.is_grad_enabled():
+        if self.kernel is None:
             return F.conv2d(image_BIHW, self.weight_OIrs, self.bias_O, padding=padding, groups=self.groups)
         return winograd.convolve(image_BIHW, self.kernel, self.bias_O, padding=padding)
 
@@ -78,8 +79,6 @@ class Conv3x3(nn.Conv2d):
         return self._convolve(image_BIHW, padding=0)
 
     def _convolve(self, image_BIHW: Tensor, padding: int) -> Tensor:
-        if torch.is_grad_enabled():
-            return F.conv2d(image_BIHW, self.weight, self.bias, padding=padding, groups=self.groups)
         ready = self._ready.of(self, lambda: ReadyConv.of(self.weight, self.bias, self.groups))
         return ready(image_BIHW, (padding, padding))
 

@@ -179,7 +179,7 @@ class _SpatialConv(nn.Conv3d):
         self._ready = KeptReady()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        if self._is_plain and not torch.is_grad_enabled():
+        if self._is_plain:
             ready = self._ready.of(self, lambda: ReadyConv.of(self.weight[:, :, 0], self.bias))
             return ready(x_BCHW, (1, 1))
         return F.conv2d(
