@@ -4,14 +4,15 @@
     ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/bench_convolution.py --avx2
 
 The second is what processors without AVX-512 do. One thread; the least CPU time of five calls each. Shares are of
-torch's time in float32; errors are root mean squares against double precision, for results of about 1. Needs the
-package propainter alone, compiled.
+torch's time in float32; errors are root mean squares against double precision, for results of about 1; the last two are
+with the weights, and with what the products multiply by, rounded to bf16. Needs the package propainter alone, compiled.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from unittest.mock import patch
 
 import torch
@@ -38,7 +39,8 @@ LAYERS = {
 def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(1)
-    print(f"{'layer':30}{'torch, ms':>11}{'GFLOP/s':>9}{'ours':>7}{'bf16':>7}{'ours':>7}{'error':>9}{'ours':>9}")
+    headings = f"{'torch, ms':>11}{'GFLOP/s':>9}{'ours':>7}{'bf16':>7}{'ours':>7}{'error':>9}{'ours':>9}"
+    print(f"{'layer':30}{headings}{'rounded':>9}{'ours':>9}")
     for name, (inputs, outputs, taps, groups, (batch, height, width)) in LAYERS.items():
         image = torch.randn(batch, height, width, inputs).permute(0, 3, 1, 2)
         weight = torch.randn(outputs, inputs // groups, *taps) / (inputs // groups * taps[0] * taps[1]) ** 0.5
@@ -56,6 +58,12 @@ def main() -> None:
         shares = [least_s(way, dtype) / direct_s for way, dtype in (
             (ours, torch.float32), (direct, torch.bfloat16), (ours, torch.bfloat16))]  # fmt: skip
         errors = [(way(torch.float32) - exact).square().mean().sqrt() for way in (direct, ours)]
+        rounded = replace(kernel, panels=kernel.panels.bfloat16().float())
+        for result in (
+            F.conv2d(image, weight.bfloat16().float(), padding=padding, groups=groups),
+            winograd.convolve(image, rounded, None, padding=padding),
+        ):
+            errors.append((result - exact).square().mean().sqrt())
         gflops = 2 * weight.numel() * batch * height * width / direct_s / 1e9
         print(
             f"{name:30}{1e3 * direct_s:11.1f}{gflops:9.0f}" + "".join(f"{share:7.2f}" for share in shares)

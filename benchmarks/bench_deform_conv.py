@@ -45,7 +45,10 @@ def main() -> None:
         weight = torch.randn(OUTPUTS, channels, 3, 3, device=device) / (channels * TAPS) ** 0.5
         given = (image, offset, strength, weight, torch.randn(OUTPUTS, device=device))
         ours_s, ours = least_s(deform_conv, given)
-        with patch("propainter.ops.deform_conv.library", return_value=None):
+        with (
+            patch("propainter.ops.deform_conv.library", return_value=None),
+            patch("propainter.ops.winograd.library", return_value=None),
+        ):
             plain_s, _ = least_s(deform_conv, given)
         cells = f"{name:22}{1e3 * ours_s:10.1f}{1e3 * plain_s:12.1f}"
         if theirs is None:

@@ -68,7 +68,7 @@ def test_a_refusal_names_the_stage_both_numbers_the_size_and_the_device() -> Non
 
 
 def test_a_size_that_the_networks_refuse_is_not_offered() -> None:
-    # 510 MB hold the weights and 32x32 frames, but RAFT takes no side under 128.
+    # 555 MB hold the weights and 32x32 frames, but RAFT takes no side under 128.
     assert "--resize-ratio" not in refused(job_of(Settings(engine="propainter")), ram(555))
 
 
